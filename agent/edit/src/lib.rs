@@ -1,0 +1,1 @@
+//! Structured edits of configuration files that keep comments, order and line endings.

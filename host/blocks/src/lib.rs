@@ -1,0 +1,1 @@
+//! Verified blocks from object stores: ranged reads, cache, single-flight.

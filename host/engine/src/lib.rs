@@ -1,0 +1,1 @@
+//! Runs generators: wasmtime, limits, and one module for each WIT interface.

@@ -1,0 +1,1 @@
+//! Brings a disk image into an object store as a base volume.

@@ -1,0 +1,2 @@
+//! The host: REST, admission, launches, and the bootsplice command.
+fn main() {}

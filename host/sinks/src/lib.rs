@@ -1,0 +1,1 @@
+//! Where a personalised volume goes: one file a sink, one conformance suite.

@@ -1,0 +1,1 @@
+//! Records behind one trait: profiles, launches, tokens, secrets, keys.

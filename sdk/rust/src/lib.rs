@@ -1,0 +1,1 @@
+//! Write a bootsplice generator in Rust.

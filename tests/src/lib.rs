@@ -1,0 +1,1 @@
+//! Black-box tests: real servers, real clients, real boots.

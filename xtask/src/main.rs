@@ -1,0 +1,2 @@
+//! Every chore of a developer: demo, test, bench, image, boot.
+fn main() {}
