@@ -1,0 +1,15 @@
+//! What a generator made: entries and actions of one step, checked as they arrive.
+
+mod action;
+mod builder;
+mod entry;
+mod path;
+mod placeholder;
+mod unpack;
+
+pub use action::{Action, Change, Command, EditFormat, FileEdit, Service, Verb};
+pub use builder::{Reservation, StepBuilder, StepLimits};
+pub use entry::{Attributes, Conflict, Entry, EntryKind, Owner, StepContent, TemplateFormat};
+pub use path::{GuestPath, PathError, PathRules};
+pub use placeholder::{FillError, Placeholder, Text, Values};
+pub use unpack::{UnpackFormat, UnpackOptions};
