@@ -6,9 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+mod bracket;
 mod change;
 mod engine;
 mod error;
+mod ini;
+mod json;
+mod key_value;
+mod pointer;
+mod sections;
+mod systemd;
+mod text;
+mod toml;
+mod tree;
+mod yaml;
 
 pub use change::{Change, Format, Verb};
 pub use error::{EditError, Position};
