@@ -165,7 +165,9 @@ fn in_value(
 fn is_literal(present: &str, new: Option<&Value>) -> bool {
     present.starts_with('\'')
         && !present.starts_with("'''")
-        && new.and_then(Value::as_str).is_some_and(|new| !new.contains(|c: char| c == '\'' || c.is_control()))
+        && new
+            .and_then(Value::as_str)
+            .is_some_and(|new| !new.contains(|c: char| c == '\'' || c.is_control()))
 }
 
 fn no_span(at: usize) -> Fault {
@@ -401,12 +403,7 @@ fn remove(text: &str, document: &Document<&str>, tokens: &[String]) -> Result<Ve
     }
 }
 
-fn remove_in(
-    text: &str,
-    table: &Table,
-    name: &str,
-    _tokens: &[String],
-) -> Result<Vec<Splice>, Fault> {
+fn remove_in(text: &str, table: &Table, name: &str) -> Result<Vec<Splice>, Fault> {
     let item = table.get(name).ok_or_else(|| no_span(0))?;
     match item {
         Item::Value(value) => {

@@ -22,7 +22,8 @@ fn value() -> impl Strategy<Value = Value> {
     scalar().prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            proptest::collection::vec(("[a-c]{1,2}", inner), 0..3).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            proptest::collection::vec(("[a-c]{1,2}", inner), 0..3)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
         ]
     })
 }
@@ -34,29 +35,107 @@ fn change() -> impl Strategy<Value = Change> {
         "//[abc]".boxed(),
         "/[abc ~]{0,3}/\\PC{0,3}".boxed(),
     ];
-    (proptest::sample::select(vec![Verb::Set, Verb::Remove, Verb::Append]), path, proptest::option::weighted(0.8, value()))
-        .prop_map(|(verb, path, value)| Change { verb, path, value, expected: None })
+    (
+        proptest::sample::select(vec![Verb::Set, Verb::Remove, Verb::Append]),
+        path,
+        proptest::option::weighted(0.8, value()),
+    )
+        .prop_map(|(verb, path, value)| Change {
+            verb,
+            path,
+            value,
+            expected: None,
+        })
 }
 
 /// Files made of the pieces that formats give meaning to, so that many are valid and most of the others nearly so.
 fn file() -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(vec![
-        "a", "b", "c", ": ", ":", "=", " = ", "\n", "\n", "\r\n", "  ", "    ", "- ", "[", "]", "{", "}", ",", ", ", "\"", "\"x\"", "'y'", "'",
-        "#", " # note", "; note", "// note", "/* n */", "1", "2.5", "true", "null", "[a]", "[b]", "[[a]]", "|", "|\n  text", "&x ", "*x", "!!str ", "---\n",
-        "export ", "$X", "\\", "\\\n", "\"a\": 1", "\"b\": [1, 2]", "a = 1\n", "b = [1, 2]\n", "a: 1\n", "b:\n  - x\n", "  c: 2\n", "é", "<<: ", "? ",
+        "a",
+        "b",
+        "c",
+        ": ",
+        ":",
+        "=",
+        " = ",
+        "\n",
+        "\n",
+        "\r\n",
+        "  ",
+        "    ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ", ",
+        "\"",
+        "\"x\"",
+        "'y'",
+        "'",
+        "#",
+        " # note",
+        "; note",
+        "// note",
+        "/* n */",
+        "1",
+        "2.5",
+        "true",
+        "null",
+        "[a]",
+        "[b]",
+        "[[a]]",
+        "|",
+        "|\n  text",
+        "&x ",
+        "*x",
+        "!!str ",
+        "---\n",
+        "export ",
+        "$X",
+        "\\",
+        "\\\n",
+        "\"a\": 1",
+        "\"b\": [1, 2]",
+        "a = 1\n",
+        "b = [1, 2]\n",
+        "a: 1\n",
+        "b:\n  - x\n",
+        "  c: 2\n",
+        "é",
+        "<<: ",
+        "? ",
     ]);
     proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
 /// Well-formed files with comments, to see changes that succeed.
 fn sound_file() -> impl Strategy<Value = (Format, String)> {
-    let keys = proptest::collection::vec((proptest::sample::select(vec!["a", "b", "c", "d", "e"]), 0..100u32, any::<bool>(), any::<bool>()), 1..6);
+    let keys = proptest::collection::vec(
+        (
+            proptest::sample::select(vec!["a", "b", "c", "d", "e"]),
+            0..100u32,
+            any::<bool>(),
+            any::<bool>(),
+        ),
+        1..6,
+    );
     (format(), keys, any::<bool>()).prop_map(|(format, keys, crlf)| {
         let mut seen = std::collections::HashSet::new();
-        let keys: Vec<_> = keys.into_iter().filter(|(key, ..)| seen.insert(*key)).collect();
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter(|(key, ..)| seen.insert(*key))
+            .collect();
         let mut text = String::new();
         let slash = format == Format::Json;
-        let comment = |number: usize| if slash { format!("  // comment {number}\n") } else { format!("# comment {number}\n") };
+        let comment = |number: usize| {
+            if slash {
+                format!("  // comment {number}\n")
+            } else {
+                format!("# comment {number}\n")
+            }
+        };
         match format {
             Format::Json => text.push_str("{\n"),
             Format::Ini | Format::Systemd | Format::Toml => text.push_str("# top\n[a]\n"),
@@ -67,12 +146,21 @@ fn sound_file() -> impl Strategy<Value = (Format, String)> {
                 text.push_str(&comment(number));
             }
             text.push_str(&match format {
-                Format::Json => format!("  \"{key}\": {value}{}\n", if number + 1 == keys.len() { "" } else { "," }),
-                Format::Yaml if value % 3 == 0 => format!("{key}:\n  - x{value}\n  # inner {number}\n  - y\n"),
-                Format::Yaml if value % 3 == 1 => format!("{key}:\n  a: {value}   # behind {number}\n  b: [p, q]\n"),
+                Format::Json => format!(
+                    "  \"{key}\": {value}{}\n",
+                    if number + 1 == keys.len() { "" } else { "," }
+                ),
+                Format::Yaml if value % 3 == 0 => {
+                    format!("{key}:\n  - x{value}\n  # inner {number}\n  - y\n")
+                }
+                Format::Yaml if value % 3 == 1 => {
+                    format!("{key}:\n  a: {value}   # behind {number}\n  b: [p, q]\n")
+                }
                 Format::Yaml => format!("{key}: {value}\n"),
                 Format::KeyValue => format!("{key}={value}\n"),
-                Format::Toml if value % 2 == 0 => format!("{key} = [{value}, 2] # behind {number}\n"),
+                Format::Toml if value % 2 == 0 => {
+                    format!("{key} = [{value}, 2] # behind {number}\n")
+                }
                 _ => format!("{key} = {value}\n"),
             });
             if *gap {
@@ -82,7 +170,14 @@ fn sound_file() -> impl Strategy<Value = (Format, String)> {
         if format == Format::Json {
             text.push_str("}\n");
         }
-        (format, if crlf { text.replace('\n', "\r\n") } else { text })
+        (
+            format,
+            if crlf {
+                text.replace('\n', "\r\n")
+            } else {
+                text
+            },
+        )
     })
 }
 
