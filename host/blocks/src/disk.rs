@@ -40,7 +40,8 @@ pub(crate) struct Disk {
 impl Disk {
     /// Opens the directory and takes in what it holds. Blocking.
     pub(crate) fn open(config: DiskConfig) -> Result<Self> {
-        let failed = |error| BlocksError::io(format!("cache directory {:?}", config.directory), error);
+        let failed =
+            |error| BlocksError::io(format!("cache directory {:?}", config.directory), error);
         let temporary = config.directory.join("tmp");
         fs::create_dir_all(&temporary).map_err(failed)?;
         for entry in fs::read_dir(&temporary).map_err(failed)? {
@@ -217,7 +218,10 @@ mod tests {
         bench.disk(10_000).store(&chunk(1), &bench.counters);
         fs::write(bench.root.path().join("tmp/left-by-a-crash"), b"half").unwrap();
         let disk = bench.disk(10_000);
-        assert_eq!(bench.load(&disk, &chunk(1)).unwrap().bytes(), chunk(1).bytes());
+        assert_eq!(
+            bench.load(&disk, &chunk(1)).unwrap().bytes(),
+            chunk(1).bytes()
+        );
         assert_eq!(bench.counters.snapshot().verified_blocks, 1);
         assert!(!bench.root.path().join("tmp/left-by-a-crash").exists());
     }
@@ -226,7 +230,11 @@ mod tests {
     fn a_flipped_bit_or_a_short_file_is_removed_not_served() {
         let bench = Bench::new();
         let disk = bench.disk(10_000);
-        for (seed, damaged) in [(1, vec![0; 1000]), (2, vec![2; 999]), (3, vec![3; BLOCK + 1])] {
+        for (seed, damaged) in [
+            (1, vec![0; 1000]),
+            (2, vec![2; 999]),
+            (3, vec![3; BLOCK + 1]),
+        ] {
             disk.store(&chunk(seed), &bench.counters);
             let path = path_of(bench.root.path(), &chunk(seed).digest());
             fs::write(&path, damaged).unwrap();

@@ -14,7 +14,10 @@ pub enum BlocksError {
         reason: String,
     },
     /// The stored object is not what its name or placement says, also when read twice. Restore it from a copy; no retry helps.
-    #[error("`{object}` is damaged{}: {reason}; restore the object from a copy", at(block))]
+    #[error(
+        "`{object}` is damaged{}: {reason}; restore the object from a copy",
+        at(block)
+    )]
     Corrupt {
         object: String,
         /// The block of the volume whose bytes are wrong, where one is known.

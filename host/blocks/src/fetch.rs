@@ -88,7 +88,10 @@ impl Batch {
                     return;
                 }
                 // Only some frames lie in the damaged part: the others are still good.
-                frames.into_iter().map(|frame| (frame, String::new())).collect()
+                frames
+                    .into_iter()
+                    .map(|frame| (frame, String::new()))
+                    .collect()
             }
         };
         for (frame, _) in again {
@@ -225,8 +228,12 @@ fn decode(compressed: &[u8], pool: &Pool) -> Result<Buffer, String> {
     });
     match length {
         Ok(BLOCK) => Ok(buffer),
-        Ok(length) => Err(format!("the frame holds {length} bytes, a block has {BLOCK}")),
-        Err(error) => Err(format!("the frame cannot be decoded into one block: {error}")),
+        Ok(length) => Err(format!(
+            "the frame holds {length} bytes, a block has {BLOCK}"
+        )),
+        Err(error) => Err(format!(
+            "the frame cannot be decoded into one block: {error}"
+        )),
     }
 }
 

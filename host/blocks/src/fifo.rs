@@ -105,7 +105,11 @@ impl<K: Copy + Eq + Hash, V: Clone> Fifo<K, V> {
     }
 
     fn queue(&mut self, main: bool) -> &mut Queue<K> {
-        if main { &mut self.main } else { &mut self.small }
+        if main {
+            &mut self.main
+        } else {
+            &mut self.small
+        }
     }
 
     fn evict(&mut self) -> Option<(K, V)> {

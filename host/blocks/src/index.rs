@@ -63,7 +63,8 @@ impl Index {
 
     /// Bytes of memory.
     pub(crate) fn weight(&self) -> u64 {
-        (size_of::<Self>() + self.slots.len() * 2 + self.entries.len() * size_of::<Located>()) as u64
+        (size_of::<Self>() + self.slots.len() * 2 + self.entries.len() * size_of::<Located>())
+            as u64
     }
 }
 
@@ -80,7 +81,10 @@ mod tests {
             offset: n,
         };
         let index = Index::new([None, None, Some(located(1)), None, Some(located(2))]);
-        assert_eq!((0..6).map(|n| index.zeros(n)).collect::<Vec<_>>(), [2, 1, 0, 1, 0, 0]);
+        assert_eq!(
+            (0..6).map(|n| index.zeros(n)).collect::<Vec<_>>(),
+            [2, 1, 0, 1, 0, 0]
+        );
         assert_eq!(index.get(4), Some(&located(2)));
         assert_eq!(index.get(0), None);
         assert_eq!(index.get(99), None);

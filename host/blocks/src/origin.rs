@@ -133,7 +133,9 @@ impl Origin {
                 return Err(retry(reason));
             }
             if !self.budget.take() {
-                return Err(retry(format!("{reason}; the origin's retry budget is spent")));
+                return Err(retry(format!(
+                    "{reason}; the origin's retry budget is spent"
+                )));
             }
             tracing::debug!(object = object.path, attempts, reason, "reading again");
             add(&counters.retries, 1);
@@ -198,7 +200,8 @@ impl Origin {
                 let (mut filled, mut empty) = (0, 0);
                 while let Some(piece) = pieces.next().await {
                     let piece = piece.map_err(|error| Failure::Transient(error.to_string()))?;
-                    let Some(space) = buffer.bytes_mut()[..length].get_mut(filled..filled + piece.len())
+                    let Some(space) =
+                        buffer.bytes_mut()[..length].get_mut(filled..filled + piece.len())
                     else {
                         return Err(Failure::Length(format!("more than {length} bytes came")));
                     };
@@ -251,9 +254,7 @@ impl Origin {
                 (Some(size), Ok(meta)) if meta.size != size => {
                     Failure::Length(wrong_size(meta.size, size))
                 }
-                (None, Ok(meta)) if meta.size == 0 => {
-                    Failure::Length("the object is empty".into())
-                }
+                (None, Ok(meta)) if meta.size == 0 => Failure::Length("the object is empty".into()),
                 _ => Failure::Transient(reason),
             },
         }

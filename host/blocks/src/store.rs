@@ -17,8 +17,7 @@ use url::Url;
 use crate::{BlocksError, Result};
 
 /// The schemes that [`open_store`] knows, for messages.
-pub const SCHEMES: &str =
-    "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, https://HOST/PREFIX or memory:///";
+pub const SCHEMES: &str = "file:///DIRECTORY, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, https://HOST/PREFIX or memory:///";
 
 /// Opens the store at `url`; object paths are relative to the URL's path.
 ///
@@ -38,8 +37,8 @@ pub fn open_store(
     if parsed.scheme() == "file" {
         return open_directory(&parsed);
     }
-    let (scheme, prefix) =
-        ObjectStoreScheme::parse(&parsed).map_err(|error| invalid(format!("{SCHEMES} ({error})")))?;
+    let (scheme, prefix) = ObjectStoreScheme::parse(&parsed)
+        .map_err(|error| invalid(format!("{SCHEMES} ({error})")))?;
     let options: Vec<(String, String)> = environment
         .into_iter()
         .map(|(key, value)| (key.to_ascii_lowercase(), value))
@@ -126,17 +125,30 @@ mod tests {
         let store = open_store(&url, []).unwrap();
         let path = Path::from("packs/a");
         store.put(&path, "bytes".into()).await.unwrap();
-        assert_eq!(std::fs::read(root.path().join("packs/a")).unwrap(), b"bytes");
+        assert_eq!(
+            std::fs::read(root.path().join("packs/a")).unwrap(),
+            b"bytes"
+        );
         let memory = open_store("memory:///some/prefix", []).unwrap();
         memory.put(&path, "bytes".into()).await.unwrap();
-        assert_eq!(memory.get(&path).await.unwrap().bytes().await.unwrap(), "bytes");
+        assert_eq!(
+            memory.get(&path).await.unwrap().bytes().await.unwrap(),
+            "bytes"
+        );
     }
 
     #[test]
     fn every_cloud_is_opened_from_its_own_variables() {
-        let s3 = environment(&[("AWS_REGION", "eu-central-1"), ("HOME", "/root"), ("AWS_SKIP_SIGNATURE", "true")]);
+        let s3 = environment(&[
+            ("AWS_REGION", "eu-central-1"),
+            ("HOME", "/root"),
+            ("AWS_SKIP_SIGNATURE", "true"),
+        ]);
         assert!(open_store("s3://bucket/volumes", s3).is_ok());
-        let azure = environment(&[("AZURE_STORAGE_ACCOUNT_NAME", "name"), ("AZURE_SKIP_SIGNATURE", "true")]);
+        let azure = environment(&[
+            ("AZURE_STORAGE_ACCOUNT_NAME", "name"),
+            ("AZURE_SKIP_SIGNATURE", "true"),
+        ]);
         assert!(open_store("az://container/volumes", azure).is_ok());
         let gcs = environment(&[("GOOGLE_SKIP_SIGNATURE", "true")]);
         assert!(open_store("gs://bucket/volumes", gcs).is_ok());
@@ -144,9 +156,18 @@ mod tests {
 
     #[test]
     fn a_wrong_url_says_what_was_expected() {
-        for url in ["", "disk", "ftp://host/x", "file:///no/such/directory", "file://host/x"] {
+        for url in [
+            "",
+            "disk",
+            "ftp://host/x",
+            "file:///no/such/directory",
+            "file://host/x",
+        ] {
             let error = open_store(url, []).unwrap_err();
-            assert!(matches!(error, BlocksError::Invalid { .. }), "{url}: {error}");
+            assert!(
+                matches!(error, BlocksError::Invalid { .. }),
+                "{url}: {error}"
+            );
         }
     }
 }

@@ -65,7 +65,9 @@ impl ArchiveSlot {
             point: self.point.to_string(),
             reason: reason.to_owned(),
         };
-        let settled = state.wait_for(|state| !matches!(state, State::Making)).await;
+        let settled = state
+            .wait_for(|state| !matches!(state, State::Making))
+            .await;
         match settled.as_deref() {
             Ok(State::Ready(archive)) => Ok(archive.clone()),
             Ok(State::Failed(reason)) => Err(failed(reason)),
@@ -95,10 +97,20 @@ mod tests {
         let (promise, slot) = ArchiveSlot::new("base");
         drop(promise);
         let error = slot.ready().await.err().unwrap();
-        assert!(matches!(&error, SinkError::Archive { point, .. } if point == "base"), "{error}");
+        assert!(
+            matches!(&error, SinkError::Archive { point, .. } if point == "base"),
+            "{error}"
+        );
         let (promise, slot) = ArchiveSlot::new("users");
         promise.fail("capacity");
-        assert!(slot.ready().await.err().unwrap().to_string().contains("capacity"));
+        assert!(
+            slot.ready()
+                .await
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("capacity")
+        );
         assert!(slot.get().is_none());
     }
 }

@@ -51,7 +51,11 @@ impl HttpVolume {
         Self::new(reader, 0..size)
     }
 
-    fn poll_block(&mut self, context: &mut Context<'_>, block: u64) -> Poll<Result<Option<Chunk>, SinkError>> {
+    fn poll_block(
+        &mut self,
+        context: &mut Context<'_>,
+        block: u64,
+    ) -> Poll<Result<Option<Chunk>, SinkError>> {
         if self.pending.is_none() {
             if block.is_multiple_of(STRIDE) {
                 let ahead = block + AHEAD;

@@ -2,8 +2,9 @@
 //!
 //! A device holds somebody's old bytes, often another tenant's disk with its boot loader. So (rule 1): the first and last 1 MiB are zeroed and
 //! flushed before anything else; every zero run is zeroed explicitly; block 0 and the last block, where the partition tables lie, wait in
-//! memory; then all data, the last block, flush, block 0 but its first sector, flush, that sector, flush. The first sector carries what firmware looks for first (the
-//! boot signature and the protective MBR) and a sector is written whole or not at all: a device that was interrupted at any moment does not boot.
+//! memory; then all data, flush, the last block and block 0 but its first sector, flush, that sector, flush. The first sector carries what firmware looks
+//! for first (the boot signature and the protective MBR) and a sector is written whole or not at all. So a device that was interrupted at any moment
+//! does not boot, and no partition table, not even the backup, is found before all it speaks of is durable.
 
 use std::fs::File;
 use std::io;
@@ -82,7 +83,10 @@ impl DeviceSink {
             .map_err(|error| SinkError::io(&target.label, "measure", error))?;
         if size != geometry.size {
             let found = format!("it has {size} bytes");
-            let expected = format!("{} bytes: give the launch `size` {size}, or another device", geometry.size);
+            let expected = format!(
+                "{} bytes: give the launch `size` {size}, or another device",
+                geometry.size
+            );
             return Err(SinkError::refused(&target.label, found, expected));
         }
         if let Some(sector) = sector
@@ -96,14 +100,20 @@ impl DeviceSink {
     }
 
     /// As `open`, over anything that takes writes, its size checked already.
-    pub(crate) async fn open_over(disk: Arc<dyn Disk>, label: String, geometry: Geometry) -> Result<Self> {
+    pub(crate) async fn open_over(
+        disk: Arc<dyn Disk>,
+        label: String,
+        geometry: Geometry,
+    ) -> Result<Self> {
         let sink = Self {
             writer: Writer::new(label, geometry, disk),
             held: Mutex::default(),
             sealed: AtomicBool::new(false),
         };
         sink.writer
-            .run("clear both ends of", move |disk| clear_ends(disk, geometry.size))
+            .run("clear both ends of", move |disk| {
+                clear_ends(disk, geometry.size)
+            })
             .await?;
         Ok(sink)
     }
@@ -133,7 +143,9 @@ impl Sink for DeviceSink {
             return Ok(());
         }
         self.writer
-            .run("write to", move |disk| disk.write_at(chunk.bytes(), block * BLOCK_U64))
+            .run("write to", move |disk| {
+                disk.write_at(chunk.bytes(), block * BLOCK_U64)
+            })
             .await
     }
 
@@ -161,12 +173,12 @@ impl Sink for DeviceSink {
         let last_block = self.last_block();
         self.writer
             .last("finish", move |disk| {
+                disk.sync()?;
                 if let Some(last) = last {
                     let bytes = geometry.bytes(&(last_block..last_block + 1));
                     let length = (bytes.end - bytes.start) as usize;
                     disk.write_at(&last.bytes()[..length], bytes.start)?;
                 }
-                disk.sync()?;
                 if let Some(first) = first {
                     let length = first.bytes().len().min(geometry.size as usize);
                     let (head, rest) = first.bytes()[..length].split_at(geometry.sector as usize);
@@ -189,7 +201,11 @@ impl Sink for DeviceSink {
         }
         *self.held.lock() = Held::default();
         let size = self.writer.geometry.size;
-        if let Err(error) = self.writer.last("clear both ends of", move |disk| clear_ends(disk, size)).await {
+        if let Err(error) = self
+            .writer
+            .last("clear both ends of", move |disk| clear_ends(disk, size))
+            .await
+        {
             tracing::warn!(%error, "an aborted device could not be cleared again");
         }
     }
@@ -201,4 +217,153 @@ fn clear_ends(disk: &dyn Disk, size: u64) -> io::Result<()> {
         disk.zero(size.saturating_sub(END).max(END)..size)?;
     }
     disk.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Bench, Cut, CutDisk, GEOMETRY, stale_disk, suite, volume};
+    use bootsplice_content::{BLOCK, is_zero};
+    use std::path::Path;
+    use std::process::Command;
+
+    #[derive(Default)]
+    struct Devices(Mutex<Option<Arc<CutDisk>>>);
+
+    #[async_trait]
+    impl Bench for Devices {
+        async fn open(&self, geometry: Geometry, cut: Option<Cut>) -> Result<Box<dyn Sink>> {
+            let disk = CutDisk::new(stale_disk(geometry.size), cut);
+            *self.0.lock() = Some(disk.clone());
+            let sink = DeviceSink::open_over(disk, "vdb".into(), geometry).await?;
+            Ok(Box::new(sink))
+        }
+
+        fn found(&self) -> Option<Vec<u8>> {
+            self.0.lock().as_ref().map(|disk| disk.content())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_device_keeps_the_contract() {
+        suite(&Devices::default()).await;
+    }
+
+    async fn fill(sink: &DeviceSink) {
+        let volume = volume();
+        for (block, bytes) in (0..).zip(volume.chunks(BLOCK)) {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(BLOCK, 0);
+            if is_zero(&bytes) {
+                sink.zero(block..block + 1).await.unwrap();
+            } else {
+                sink.put(block, Chunk::of(bytes.into())).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_as_device_is_overwritten_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("vdb");
+        std::fs::write(&path, stale_disk(GEOMETRY.size)).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let sink = DeviceSink::open(DeviceTarget::new(file, "vdb"), GEOMETRY)
+            .await
+            .unwrap();
+        let cleared = std::fs::read(&path).unwrap();
+        let end = END as usize;
+        assert!(is_zero(&cleared[..end]) && is_zero(&cleared[cleared.len() - end..]));
+        fill(&sink).await;
+        assert!(
+            is_zero(&std::fs::read(&path).unwrap()[..BLOCK]),
+            "block 0 waits for commit"
+        );
+        sink.commit().await.unwrap();
+        assert!(std::fs::read(&path).unwrap() == volume());
+    }
+
+    #[tokio::test]
+    async fn a_device_of_another_size_is_refused_by_name_and_not_touched() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("vdb");
+        let old = stale_disk(GEOMETRY.size + 512);
+        std::fs::write(&path, &old).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let refused = DeviceSink::open(DeviceTarget::new(file, "vdb"), GEOMETRY)
+            .await
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            refused.contains("vdb") && refused.contains(&GEOMETRY.size.to_string()),
+            "{refused}"
+        );
+        assert!(std::fs::read(&path).unwrap() == old);
+    }
+
+    struct Loop(String);
+
+    impl Loop {
+        /// A real block device over a file, where this process may make one.
+        fn over(file: &Path, sector: u32) -> Option<Self> {
+            let output = Command::new("losetup")
+                .args(["--find", "--show", "--sector-size", &sector.to_string()])
+                .arg(file)
+                .output()
+                .ok()?;
+            let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+            (output.status.success() && !name.is_empty()).then_some(Self(name))
+        }
+
+        fn sink(&self) -> crate::NamedSink {
+            let name = self.0.trim_start_matches("/dev/").to_owned();
+            crate::NamedSink::Devices {
+                root: "/dev".into(),
+                names: [name].into(),
+            }
+        }
+
+        fn open(&self) -> Result<DeviceTarget> {
+            match self.sink().open(self.0.trim_start_matches("/dev/"))? {
+                crate::Target::Device(device) => Ok(device),
+                crate::Target::File(_) => panic!("a device"),
+            }
+        }
+    }
+
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").args(["--detach", &self.0]).status();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_real_block_device_is_overwritten_whole_and_held_exclusively() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("backing");
+        std::fs::write(&path, stale_disk(GEOMETRY.size)).unwrap();
+        let Some(device) = Loop::over(&path, 512) else {
+            eprintln!("not shown: loop devices need root and /dev/loop-control");
+            return;
+        };
+        let sink = DeviceSink::open(device.open().unwrap(), GEOMETRY)
+            .await
+            .unwrap();
+        let second = device.open().unwrap_err();
+        assert!(matches!(second, SinkError::Busy { .. }), "{second}");
+        fill(&sink).await;
+        sink.commit().await.unwrap();
+        drop(sink);
+        assert!(std::fs::read(&device.0).unwrap() == volume());
+        let large = Geometry {
+            sector: 4096,
+            ..GEOMETRY
+        };
+        let refused = DeviceSink::open(device.open().unwrap(), large)
+            .await
+            .err()
+            .unwrap();
+        assert!(refused.to_string().contains("sectors"), "{refused}");
+    }
 }

@@ -61,7 +61,11 @@ impl Midstates {
     }
 }
 
-async fn hash(reader: &VolumeReader, mut hasher: Hasher, blocks: std::ops::Range<u64>) -> Result<Hasher> {
+async fn hash(
+    reader: &VolumeReader,
+    mut hasher: Hasher,
+    blocks: std::ops::Range<u64>,
+) -> Result<Hasher> {
     let geometry = reader.geometry();
     let mut at = blocks.start;
     let mut chunks = read(reader, at..(at + AT_ONCE).min(blocks.end)).await?;

@@ -113,7 +113,10 @@ async fn stream(
                     0 => reader.block(blocks.start).await?,
                     _ => None,
                 };
-                let _call = calls.acquire().await.expect("the semaphore is never closed");
+                let _call = calls
+                    .acquire()
+                    .await
+                    .expect("the semaphore is never closed");
                 match chunk {
                     Some(chunk) => sink.put(blocks.start, chunk).await?,
                     None => sink.zero(blocks).await?,

@@ -53,7 +53,10 @@ pub type Result<T, E = SinkError> = std::result::Result<T, E>;
 impl SinkError {
     pub(crate) fn io(target: &str, action: &'static str, source: io::Error) -> Self {
         let target = target.to_owned();
-        match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        match source
+            .raw_os_error()
+            .map(rustix::io::Errno::from_raw_os_error)
+        {
             Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => Self::NoSpace { target },
             Some(rustix::io::Errno::BUSY) => Self::Busy { target },
             _ => Self::Io {
@@ -64,7 +67,11 @@ impl SinkError {
         }
     }
 
-    pub(crate) fn refused(target: &str, found: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(crate) fn refused(
+        target: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
         Self::Refused {
             target: target.to_owned(),
             found: found.into(),

@@ -90,7 +90,11 @@ impl FileSink {
         match taken {
             Ok(_) if existing == Existing::Refuse => return Err(already(&label)),
             Ok(stat) if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() => {
-                return Err(SinkError::refused(&label, "not a regular file", "a regular file, or nothing"));
+                return Err(SinkError::refused(
+                    &label,
+                    "not a regular file",
+                    "a regular file, or nothing",
+                ));
             }
             Ok(_) | Err(Errno::NOENT) => {}
             Err(error) => return Err(failed("look for", error)),
@@ -100,7 +104,8 @@ impl FileSink {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(failed("remove the unfinished file of", error)),
         }
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&target.directory, &partial, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| failed("create", error))?;
         let file = File::from(file);
@@ -116,14 +121,16 @@ impl FileSink {
             place,
         };
         // From here on dropping the sink removes the file.
-        sized.map_err(|error| match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::FBIG | Errno::INVAL) => SinkError::refused(
-                &label,
-                format!("a volume of {} bytes", geometry.size),
-                "one that its file system can hold in a file",
-            ),
-            _ => SinkError::io(&label, "size", error),
-        })?;
+        sized.map_err(
+            |error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::FBIG | Errno::INVAL) => SinkError::refused(
+                    &label,
+                    format!("a volume of {} bytes", geometry.size),
+                    "one that its file system can hold in a file",
+                ),
+                _ => SinkError::io(&label, "size", error),
+            },
+        )?;
         Ok(sink)
     }
 }
@@ -160,14 +167,17 @@ impl Sink for FileSink {
         }
         self.writer.last("sync", |disk| disk.sync()).await?;
         let place = self.place.clone();
-        self.writer.last("rename", move |_| place.rename().map_err(Into::into)).await.map_err(
-            |error| match error {
-                SinkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+        self.writer
+            .last("rename", move |_| place.rename().map_err(Into::into))
+            .await
+            .map_err(|error| match error {
+                SinkError::Io { source, .. }
+                    if source.kind() == std::io::ErrorKind::AlreadyExists =>
+                {
                     already(&self.writer.target)
                 }
                 other => other,
-            },
-        )
+            })
     }
 
     async fn abort(&self) {
@@ -186,7 +196,9 @@ impl Sink for FileSink {
 
 impl Place {
     fn rename(&self) -> Result<(), Errno> {
-        let FileTarget { directory, name, .. } = &self.target;
+        let FileTarget {
+            directory, name, ..
+        } = &self.target;
         let directory = directory.as_fd();
         let flags = match self.existing {
             Existing::Refuse => RenameFlags::NOREPLACE,
@@ -220,5 +232,213 @@ impl Drop for Place {
 }
 
 fn already(label: &str) -> SinkError {
-    SinkError::refused(label, "it exists", "a name that is free; delete the volume first if it is no longer used")
+    SinkError::refused(
+        label,
+        "it exists",
+        "a name that is free; delete the volume first if it is no longer used",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Bench, Cut, GEOMETRY, suite, volume};
+    use bootsplice_content::{BLOCK, BLOCK_U64};
+    use std::io;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+    use std::sync::atomic::AtomicUsize;
+
+    /// A file whose disk fails.
+    struct Failing {
+        file: File,
+        left: AtomicUsize,
+        error: Errno,
+    }
+
+    impl Failing {
+        fn step(&self) -> io::Result<()> {
+            let step = self
+                .left
+                .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+            step.map(drop).map_err(|_| self.error.into())
+        }
+    }
+
+    impl Disk for Failing {
+        fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+            self.step()?;
+            Disk::write_at(&self.file, bytes, at)
+        }
+        fn zero(&self, range: Range<u64>) -> io::Result<()> {
+            self.step()?;
+            self.file.zero(range)
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.step()?;
+            self.file.sync()
+        }
+    }
+
+    struct Directory(tempfile::TempDir);
+
+    impl Directory {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn target(&self) -> FileTarget {
+            let directory = File::open(self.0.path()).unwrap();
+            FileTarget::new(directory.into(), "i-0042.raw")
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            self.0.path().join("i-0042.raw")
+        }
+
+        fn is_empty(&self) -> bool {
+            self.0.path().read_dir().unwrap().next().is_none()
+        }
+
+        fn open(&self, geometry: Geometry, left: usize, error: Errno) -> Result<FileSink> {
+            FileSink::create_over(self.target(), geometry, Existing::Replace, |file| {
+                Arc::new(Failing {
+                    file,
+                    left: left.into(),
+                    error,
+                })
+            })
+        }
+    }
+
+    #[async_trait]
+    impl Bench for Directory {
+        async fn open(&self, geometry: Geometry, cut: Option<Cut>) -> Result<Box<dyn Sink>> {
+            let _ = std::fs::remove_file(self.path());
+            let left = cut.map_or(usize::MAX, |cut| cut.after);
+            Ok(Box::new(Directory::open(self, geometry, left, Errno::IO)?))
+        }
+
+        fn found(&self) -> Option<Vec<u8>> {
+            std::fs::read(self.path()).ok()
+        }
+    }
+
+    fn block(seed: u8) -> Chunk {
+        Chunk::of(vec![seed; BLOCK].into())
+    }
+
+    fn two_blocks() -> Geometry {
+        Geometry {
+            size: 2 * BLOCK_U64,
+            sector: 512,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_keeps_the_contract() {
+        suite(&Directory::new()).await;
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_leaves_nothing() {
+        let place = Directory::new();
+        let sink = place.open(two_blocks(), 1, Errno::NOSPC).unwrap();
+        sink.put(0, block(1)).await.unwrap();
+        let error = sink.put(1, block(2)).await.unwrap_err();
+        assert!(
+            matches!(&error, SinkError::NoSpace { target } if target == "i-0042.raw"),
+            "{error}"
+        );
+        sink.abort().await;
+        assert!(place.is_empty());
+    }
+
+    /// A file system of 1 MiB, full for real. Needs root, to mount it.
+    #[tokio::test]
+    async fn a_file_system_that_is_really_full_leaves_nothing() {
+        let place = Directory::new();
+        let mount = |arguments: &[&std::ffi::OsStr]| {
+            std::process::Command::new(arguments[0])
+                .args(&arguments[1..])
+                .status()
+        };
+        let path: &Path = place.0.path();
+        let mounted = mount(&[
+            "mount".as_ref(),
+            "-t".as_ref(),
+            "tmpfs".as_ref(),
+            "-o".as_ref(),
+            "size=1m".as_ref(),
+            "none".as_ref(),
+            path.as_os_str(),
+        ]);
+        if !mounted.is_ok_and(|status| status.success()) {
+            eprintln!("not shown: mounting a small file system needs root");
+            return;
+        }
+        let geometry = Geometry {
+            size: 4 * BLOCK_U64,
+            sector: 512,
+        };
+        let sink = FileSink::create(place.target(), geometry, Existing::Refuse).unwrap();
+        let mut outcome = Ok(());
+        for number in 0..4 {
+            outcome = sink.put(number, block(1)).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        sink.abort().await;
+        drop(sink);
+        let empty = place.is_empty();
+        mount(&["umount".as_ref(), path.as_os_str()]).unwrap();
+        assert!(
+            matches!(outcome, Err(SinkError::NoSpace { .. })),
+            "{outcome:?}"
+        );
+        assert!(empty);
+    }
+
+    #[tokio::test]
+    async fn zero_runs_take_no_space_and_a_stale_partial_is_replaced() {
+        let place = Directory::new();
+        std::fs::write(
+            place.0.path().join("i-0042.raw.partial"),
+            vec![0xFF; 3 * BLOCK],
+        )
+        .unwrap();
+        let geometry = Geometry {
+            size: 1 << 30,
+            sector: 512,
+        };
+        let sink = FileSink::create(place.target(), geometry, Existing::Refuse).unwrap();
+        sink.put(0, block(1)).await.unwrap();
+        sink.zero(1..2048).await.unwrap();
+        sink.commit().await.unwrap();
+        let metadata = std::fs::metadata(place.path()).unwrap();
+        assert_eq!(metadata.len(), 1 << 30);
+        assert!(metadata.blocks() * 512 <= 2 * BLOCK_U64);
+        assert_eq!(metadata.mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_exists_is_not_replaced_by_accident() {
+        let place = Directory::new();
+        std::fs::write(place.path(), b"a guest runs on this").unwrap();
+        let refused = FileSink::create(place.target(), GEOMETRY, Existing::Refuse)
+            .err()
+            .unwrap();
+        assert!(refused.to_string().contains("exists"), "{refused}");
+        std::fs::remove_file(place.path()).unwrap();
+        let sink = FileSink::create(place.target(), two_blocks(), Existing::Refuse).unwrap();
+        sink.zero(0..2).await.unwrap();
+        std::fs::write(place.path(), b"came between").unwrap();
+        let refused = sink.commit().await.unwrap_err();
+        assert!(matches!(refused, SinkError::Refused { .. }), "{refused}");
+        sink.abort().await;
+        assert_eq!(std::fs::read(place.path()).unwrap(), b"came between");
+        assert_eq!(place.0.path().read_dir().unwrap().count(), 1);
+        assert_eq!(volume().len() as u64, GEOMETRY.size);
+    }
 }

@@ -8,6 +8,8 @@
 
 mod archive;
 mod body;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod device;
 mod digest;
 mod disk;

@@ -22,7 +22,10 @@ pub enum NamedSink {
     Directory { root: PathBuf },
     /// The listed block devices and no others, by their names below `root`, which is `/dev` but in tests. Links such as those of `/dev/disk` are not
     /// followed: list the device itself.
-    Devices { root: PathBuf, names: BTreeSet<String> },
+    Devices {
+        root: PathBuf,
+        names: BTreeSet<String>,
+    },
 }
 
 /// A target of a named sink, opened safely.
@@ -47,7 +50,11 @@ impl NamedSink {
             Self::Directory { root } => directory(root, name).map(Target::File),
             Self::Devices { root, names } => {
                 if !names.contains(name) {
-                    let listed = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let listed = names
+                        .iter()
+                        .map(String::as_str)
+                        .collect::<Vec<_>>()
+                        .join(", ");
                     let expected = format!("one of the sink's devices: {listed}");
                     return Err(SinkError::refused(name, "not listed", expected));
                 }
@@ -77,7 +84,11 @@ fn device(root: &PathBuf, name: &str) -> Result<DeviceTarget> {
         .map_err(|error| resolve(name, "a block device", error))?;
     let stat = fstat(&device).map_err(|error| SinkError::io(name, "look at", error.into()))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::BlockDevice {
-        return Err(SinkError::refused(name, "not a block device", "a block device"));
+        return Err(SinkError::refused(
+            name,
+            "not a block device",
+            "a block device",
+        ));
     }
     Ok(DeviceTarget {
         file: File::from(device),
@@ -89,7 +100,13 @@ fn device(root: &PathBuf, name: &str) -> Result<DeviceTarget> {
 fn root_of(root: &PathBuf) -> Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(CWD, root, flags, Mode::empty());
-    opened.map_err(|error| SinkError::io(&root.display().to_string(), "open the sink's root", error.into()))
+    opened.map_err(|error| {
+        SinkError::io(
+            &root.display().to_string(),
+            "open the sink's root",
+            error.into(),
+        )
+    })
 }
 
 fn resolve(name: &str, expected: &str, error: Errno) -> SinkError {
@@ -106,7 +123,8 @@ fn resolve(name: &str, expected: &str, error: Errno) -> SinkError {
 /// What the kernel would take but nobody can mean.
 fn check(name: &str) -> Result<()> {
     let wrong = |found: &str| {
-        let expected = "a relative path of plain names, each at most 240 bytes, such as `team/i-0042.raw`";
+        let expected =
+            "a relative path of plain names, each at most 240 bytes, such as `team/i-0042.raw`";
         Err(SinkError::refused(name, found, expected))
     };
     if name.len() > 1024 {
@@ -147,12 +165,25 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("team")).unwrap();
         symlink(outside.path(), root.path().join("link")).unwrap();
-        let sink = NamedSink::Directory { root: root.path().into() };
+        let sink = NamedSink::Directory {
+            root: root.path().into(),
+        };
         assert!(matches!(sink.open("team/i-1.raw"), Ok(Target::File(_))));
         assert!(matches!(sink.open("i-1.raw"), Ok(Target::File(_))));
         assert!(refused(&sink, "link/i-1.raw").contains("symbolic link"));
         assert!(refused(&sink, "none/i-1.raw").contains("does not exist"));
-        for name in ["", "/etc/passwd", "../x", "team/../../x", "a//b", "team/", "./x", "x.partial", "-x", "a\nb"] {
+        for name in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "team/../../x",
+            "a//b",
+            "team/",
+            "./x",
+            "x.partial",
+            "-x",
+            "a\nb",
+        ] {
             refused(&sink, name);
         }
         refused(&sink, &"x".repeat(300));
@@ -164,7 +195,10 @@ mod tests {
         std::fs::write(root.path().join("plain"), b"").unwrap();
         symlink("/dev/null", root.path().join("link")).unwrap();
         let names = ["plain", "link", "none"].map(str::to_owned).into();
-        let sink = NamedSink::Devices { root: root.path().into(), names };
+        let sink = NamedSink::Devices {
+            root: root.path().into(),
+            names,
+        };
         assert!(refused(&sink, "vdb").contains("not listed"));
         assert!(refused(&sink, "plain").contains("not a block device"));
         assert!(refused(&sink, "link").contains("symbolic link"));

@@ -23,12 +23,17 @@ pub(crate) struct Piece {
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     /// The base volume, from this block of it on.
-    Base { from: u64 },
+    Base {
+        from: u64,
+    },
     Zero,
     /// One block that the plan rewrote: a partition table.
     Patch(Chunk),
     /// The archive in this slot, from this block of it on.
-    Archive { slot: usize, from: u64 },
+    Archive {
+        slot: usize,
+        from: u64,
+    },
 }
 
 /// Random access to a personalised volume. Serves every sink and any number of HTTP readers at a time.
@@ -69,12 +74,19 @@ impl VolumeReader {
             .collect();
         for piece in &pieces {
             if piece.at != at || piece.count == 0 {
-                return Err(misuse(format!("a piece starts at block {}, expected {at}", piece.at)));
+                return Err(misuse(format!(
+                    "a piece starts at block {}, expected {at}",
+                    piece.at
+                )));
             }
             at += piece.count;
             match piece.kind {
                 Kind::Base { from } if from + piece.count > base.len_blocks() => {
-                    return Err(misuse(format!("blocks {from}+{} of a base of {}", piece.count, base.len_blocks())));
+                    return Err(misuse(format!(
+                        "blocks {from}+{} of a base of {}",
+                        piece.count,
+                        base.len_blocks()
+                    )));
                 }
                 Kind::Archive { slot, .. } => match archives.get_mut(slot) {
                     Some(place) => place.blocks += piece.count,
@@ -84,7 +96,10 @@ impl VolumeReader {
             }
         }
         if at != geometry.blocks() {
-            return Err(misuse(format!("pieces of {at} blocks, a volume of {}", geometry.blocks())));
+            return Err(misuse(format!(
+                "pieces of {at} blocks, a volume of {}",
+                geometry.blocks()
+            )));
         }
         Ok(Self {
             geometry,
@@ -184,13 +199,18 @@ impl VolumeReader {
     /// The whole piece that `block` lies in.
     pub(crate) fn piece(&self, block: u64) -> Result<&Piece> {
         let after = self.pieces.partition_point(|piece| piece.at <= block);
-        let piece = after.checked_sub(1).and_then(|index| self.pieces.get(index));
+        let piece = after
+            .checked_sub(1)
+            .and_then(|index| self.pieces.get(index));
         piece
             .filter(|piece| block < piece.at + piece.count)
             .ok_or_else(|| SinkError::Misuse {
                 target: "volume".into(),
                 call: "read",
-                reason: format!("block {block} of a volume of {}", self.geometry.size / BLOCK_U64),
+                reason: format!(
+                    "block {block} of a volume of {}",
+                    self.geometry.size / BLOCK_U64
+                ),
             })
     }
 
@@ -200,7 +220,10 @@ impl VolumeReader {
         if archive.len_blocks() != *blocks {
             return Err(SinkError::Archive {
                 point: slot.point().to_owned(),
-                reason: format!("it has {} blocks, its place has {blocks}", archive.len_blocks()),
+                reason: format!(
+                    "it has {} blocks, its place has {blocks}",
+                    archive.len_blocks()
+                ),
             });
         }
         Ok(archive)
