@@ -28,7 +28,36 @@ pub(crate) struct Bracket<'a> {
 
 // === impl Bracket ===
 
-impl Bracket<'_> {
+impl<'a> Bracket<'a> {
+    /// The list that stands, brackets included, at `whole`. `None` unless the spans are what a list's must be: in order, inside, and between
+    /// brackets; parsers are trusted with nothing less.
+    pub(crate) fn new(
+        text: &'a str,
+        whole: Range<usize>,
+        items: Vec<Range<usize>>,
+        comments: Comments,
+    ) -> Option<Self> {
+        let outer = text.get(whole.clone())?;
+        if outer.len() < 2 || !outer.starts_with(['[', '{']) || !outer.ends_with([']', '}']) {
+            return None;
+        }
+        let inside = whole.start + 1..whole.end - 1;
+        let mut at = inside.start;
+        for item in &items {
+            if item.start < at || item.end < item.start || item.end > inside.end {
+                return None;
+            }
+            text.get(item.clone())?;
+            at = item.end;
+        }
+        Some(Self {
+            text,
+            inside,
+            items,
+            comments,
+        })
+    }
+
     /// True when the items stand on lines of their own.
     pub(crate) fn is_tall(&self) -> bool {
         match self.items.split_last() {

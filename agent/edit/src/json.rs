@@ -80,12 +80,12 @@ impl Language for Json {
                                 && wish.verb == Verb::Remove
                                 && wish.value.is_none() =>
                         {
-                            return Ok(style.members(object).remove(position));
+                            return Ok(style.members(object)?.remove(position));
                         }
                         Some((_, property)) => node = &property.value,
                         None => {
                             let value = nested(rest, fresh(wish));
-                            return Ok(style.add_member(object, token, &value));
+                            return style.add_member(object, token, &value);
                         }
                     }
                 }
@@ -104,9 +104,9 @@ impl Language for Json {
             }
         }
         match (wish.verb, wish.value, node) {
-            (Verb::Append, Some(value), Node::Array(array)) => Ok(style.add_item(array, value)),
+            (Verb::Append, Some(value), Node::Array(array)) => style.add_item(array, value),
             (Verb::Remove, Some(value), Node::Array(array)) => {
-                let bracket = style.items(array);
+                let bracket = style.items(array)?;
                 let mut matching =
                     (0..array.elements.len()).filter(|&i| meaning(&array.elements[i]) == *value);
                 match (matching.next(), matching.next()) {
@@ -217,7 +217,7 @@ impl<'a> Style<'a> {
             Node::Array(array) => (array.elements.first().map(Node::start), style.items(array)),
             _ => return style,
         };
-        let tall = bracket.is_tall();
+        let tall = bracket.is_ok_and(|bracket| bracket.is_tall());
         if let Some(first) = first {
             let lead = indent(text, first);
             let base = indent(text, root.start());
@@ -232,47 +232,46 @@ impl<'a> Style<'a> {
         style
     }
 
-    fn members<'b>(&'b self, object: &ast::Object<'_>) -> Bracket<'b> {
-        Bracket {
-            text: self.text,
-            inside: object.range.start + 1..object.range.end - 1,
-            items: object
-                .properties
-                .iter()
-                .map(|property| property.range.start..property.range.end)
-                .collect(),
-            comments: Comments::Slash,
-        }
+    fn members(&self, object: &ast::Object<'_>) -> Result<Bracket<'a>, Fault> {
+        let items = object.properties.iter();
+        let items = items.map(|property| property.range.start..property.range.end);
+        self.bracket(object.range.start..object.range.end, items.collect())
     }
 
-    fn items<'b>(&'b self, array: &ast::Array<'_>) -> Bracket<'b> {
-        Bracket {
-            text: self.text,
-            inside: array.range.start + 1..array.range.end - 1,
-            items: array
-                .elements
-                .iter()
-                .map(|element| element.start()..element.end())
-                .collect(),
-            comments: Comments::Slash,
-        }
+    fn items(&self, array: &ast::Array<'_>) -> Result<Bracket<'a>, Fault> {
+        let items = array.elements.iter();
+        let items = items.map(|element| element.start()..element.end());
+        self.bracket(array.range.start..array.range.end, items.collect())
     }
 
-    fn add_member(&self, object: &ast::Object<'_>, key: &str, value: &Value) -> Vec<Splice> {
-        let bracket = self.members(object);
-        self.add(&bracket, |layout| {
+    fn bracket(&self, whole: Range<usize>, items: Vec<Range<usize>>) -> Result<Bracket<'a>, Fault> {
+        let at = whole.start;
+        Bracket::new(self.text, whole, items, Comments::Slash).ok_or_else(|| Fault {
+            at,
+            problem: "this list cannot be edited where it stands; `set` it as a whole".into(),
+        })
+    }
+
+    fn add_member(
+        &self,
+        object: &ast::Object<'_>,
+        key: &str,
+        value: &Value,
+    ) -> Result<Vec<Splice>, Fault> {
+        let bracket = self.members(object)?;
+        Ok(self.add(&bracket, |layout| {
             format!(
                 "{}{}{}",
                 Value::from(key),
                 self.colon,
                 self.written(value, layout)
             )
-        })
+        }))
     }
 
-    fn add_item(&self, array: &ast::Array<'_>, value: &Value) -> Vec<Splice> {
-        let bracket = self.items(array);
-        self.add(&bracket, |layout| self.written(value, layout))
+    fn add_item(&self, array: &ast::Array<'_>, value: &Value) -> Result<Vec<Splice>, Fault> {
+        let bracket = self.items(array)?;
+        Ok(self.add(&bracket, |layout| self.written(value, layout)))
     }
 
     fn add(&self, bracket: &Bracket<'_>, item: impl Fn(Option<&str>) -> String) -> Vec<Splice> {

@@ -90,7 +90,10 @@ impl<'a> Sections<'a> {
         let new = values
             .iter()
             .map(|value| {
-                format!("{lead}{key}{separator}{value}")
+                // A bare colon would be taken for a part of the key when `=` follows.
+                let bare = separator == ":" && value.contains('=');
+                let space = if bare { " " } else { "" };
+                format!("{lead}{key}{separator}{space}{value}")
                     .trim_end()
                     .to_owned()
                     + "\n"

@@ -187,12 +187,7 @@ fn array_bracket<'a>(
         .iter()
         .map(|item| item.span().ok_or_else(|| no_span(span.start)))
         .collect::<Result<_, _>>()?;
-    Ok(Bracket {
-        text,
-        inside: span.start + 1..span.end - 1,
-        items,
-        comments: Comments::Hash,
-    })
+    Bracket::new(text, span.clone(), items, Comments::Hash).ok_or_else(|| no_span(span.start))
 }
 
 fn inline_bracket<'a>(
@@ -225,15 +220,8 @@ fn inline_bracket<'a>(
                 .into(),
         });
     }
-    Ok((
-        Bracket {
-            text,
-            inside: span.start + 1..span.end - 1,
-            items,
-            comments: Comments::Hash,
-        },
-        position,
-    ))
+    let bracket = Bracket::new(text, span.clone(), items, Comments::Hash);
+    Ok((bracket.ok_or_else(|| no_span(span.start))?, position))
 }
 
 /// A new key in a table that stands there, at `tokens[..depth]`.

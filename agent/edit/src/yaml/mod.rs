@@ -233,7 +233,7 @@ impl Editor<'_> {
         let node = slot.node;
         if node.flow {
             return Ok(self
-                .pair_bracket(node, pairs)
+                .pair_bracket(node, pairs)?
                 .insert(&format!("{}: {}", key_text(key), flow(value)), None));
         }
         let (first, _) = pairs
@@ -252,7 +252,7 @@ impl Editor<'_> {
 
     fn add_item(&self, node: &Node, items: &[Node], value: &Value) -> Result<Vec<Splice>, Fault> {
         if node.flow {
-            return Ok(self.item_bracket(node, items).insert(&flow(value), None));
+            return Ok(self.item_bracket(node, items)?.insert(&flow(value), None));
         }
         let dash = items.iter().find_map(|item| self.dash(item));
         let dash = dash.ok_or_else(|| {
@@ -284,7 +284,7 @@ impl Editor<'_> {
         let (key, value) = &pairs[position];
         self.refuse_shared(key, value)?;
         if slot.node.flow {
-            return Ok(self.pair_bracket(slot.node, pairs).remove(position));
+            return Ok(self.pair_bracket(slot.node, pairs)?.remove(position));
         }
         let colon = self.after_colon(key)?;
         let end = if value.is_empty() {
@@ -322,7 +322,7 @@ impl Editor<'_> {
         let item = &items[position];
         self.refuse_shared(item, item)?;
         if slot.node.flow {
-            return Ok(self.item_bracket(slot.node, items).remove(position));
+            return Ok(self.item_bracket(slot.node, items)?.remove(position));
         }
         let dash = self.dash(item).ok_or_else(|| {
             fault(
@@ -379,24 +379,30 @@ impl Editor<'_> {
         Ok(())
     }
 
-    fn pair_bracket(&self, node: &Node, pairs: &[(Node, Node)]) -> Bracket<'_> {
-        let items = pairs
-            .iter()
-            .map(|(key, value)| key.span.start..value.span.end.max(key.span.end));
+    fn pair_bracket(&self, node: &Node, pairs: &[(Node, Node)]) -> Result<Bracket<'_>, Fault> {
+        let items = pairs.iter().map(|(key, value)| {
+            // An empty value ends with its colon.
+            let end = match self.after_colon(key) {
+                Ok(colon) if value.is_empty() => colon,
+                _ if value.is_empty() => key.span.end,
+                _ => value.span.end,
+            };
+            key.span.start..end
+        });
         self.bracket(node, items.collect())
     }
 
-    fn item_bracket(&self, node: &Node, items: &[Node]) -> Bracket<'_> {
+    fn item_bracket(&self, node: &Node, items: &[Node]) -> Result<Bracket<'_>, Fault> {
         self.bracket(node, items.iter().map(|item| item.span.clone()).collect())
     }
 
-    fn bracket(&self, node: &Node, items: Vec<Range<usize>>) -> Bracket<'_> {
-        Bracket {
-            text: self.text,
-            inside: node.span.start + 1..node.span.end - 1,
-            items,
-            comments: Comments::Hash,
-        }
+    fn bracket(&self, node: &Node, items: Vec<Range<usize>>) -> Result<Bracket<'_>, Fault> {
+        Bracket::new(self.text, node.span.clone(), items, Comments::Hash).ok_or_else(|| {
+            fault(
+                node.span.start,
+                "this list is written in a rare way; write it plainly, or use a script",
+            )
+        })
     }
 
     /// Behind the colon that follows a key.

@@ -199,7 +199,11 @@ impl<'a> Builder<'a> {
                     }
                     let key = self.node(event, span, depth + 1)?;
                     let (event, span) = self.next()?;
-                    let value = self.node(event, span, depth + 1)?;
+                    let mut value = self.node(event, span, depth + 1)?;
+                    if value.is_empty() {
+                        // The parser puts an absent value anywhere up to the next token.
+                        value.span = key.span.end..key.span.end;
+                    }
                     if !names.insert(key.name()) {
                         return Err(Fault {
                             at: key.span.start,

@@ -1,0 +1,5 @@
+#![no_main]
+
+mod promise;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| promise::keep(bootsplice_edit::Format::Systemd, input));
