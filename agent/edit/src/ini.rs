@@ -298,12 +298,12 @@ fn value_end(value: &str) -> usize {
     if value.starts_with(';') {
         return 0;
     }
-    if let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) {
-        if let Some(close) = value[1..].find(quote) {
-            let rest = value[close + 2..].trim_start();
-            if rest.is_empty() || rest.starts_with([';', '#']) {
-                return close + 2;
-            }
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let close = quote.and_then(|quote| value[1..].find(quote));
+    if let Some(close) = close {
+        let rest = value[close + 2..].trim_start();
+        if rest.is_empty() || rest.starts_with([';', '#']) {
+            return close + 2;
         }
     }
     let mut space = false;

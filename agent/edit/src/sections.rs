@@ -130,8 +130,7 @@ impl<'a> Sections<'a> {
         let is_blank = |line: &Range<usize>| self.text[line.clone()].trim().is_empty();
         let mut kept = all.as_slice();
         if section.end < self.text.len() {
-            while let Some((last, rest)) = kept.split_last().filter(|(last, _)| !is_blank(last)) {
-                let _ = last;
+            while let Some((_, rest)) = kept.split_last().filter(|(last, _)| !is_blank(last)) {
                 kept = rest;
             }
             // Comments that fill the section up to the next header are its own.
