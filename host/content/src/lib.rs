@@ -7,6 +7,7 @@
 pub mod cbor;
 mod chunk;
 mod digest;
+pub mod point_frame;
 
 pub use chunk::{Chunk, Corrupt};
 pub use digest::{Digest, DigestError, Hasher};
