@@ -1,0 +1,33 @@
+//! The host: REST, admission, launches, and the `bootsplice` command.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`api`] | one module a resource, and the table of all routes |
+//! | [`route`], [`http`], [`extract`], [`problem`] | what every route shares: guard, request id, bodies, errors |
+//! | [`auth`], [`secret`], [`keys`] | who may do what; what nobody may see; who signs |
+//! | [`profile`] | documents, their faults, their versions |
+//! | [`app`], [`config`], [`state`] | a host put together |
+//! | [`serve`] | listening, TLS, the end |
+//! | [`client`], [`cli`] | the other side of the wire |
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod extract;
+pub mod http;
+pub mod keys;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod profile;
+pub mod route;
+pub mod secret;
+pub mod serve;
+pub mod size;
+pub mod state;
+
+pub use app::{AppState, Parts};
