@@ -394,6 +394,10 @@ fn remove(text: &str, document: &Document<&str>, tokens: &[String]) -> Result<Ve
 fn remove_in(text: &str, table: &Table, name: &str) -> Result<Vec<Splice>, Fault> {
     let item = table.get(name).ok_or_else(|| no_span(0))?;
     match item {
+        Item::Value(value) if table.is_dotted() && table.len() == 1 => Err(Fault {
+            at: value.span().map_or(0, |span| span.start),
+            problem: "this dotted key is all that its table has, which would be gone with it; `set` it instead, or use a script".into(),
+        }),
         Item::Value(value) => {
             let key = table.key(name).and_then(toml_edit::Key::span).ok_or_else(|| no_span(0))?;
             let value = value.span().ok_or_else(|| no_span(key.start))?;

@@ -201,8 +201,12 @@ impl<'a> Builder<'a> {
                     let (event, span) = self.next()?;
                     let mut value = self.node(event, span, depth + 1)?;
                     if value.is_empty() {
-                        // The parser puts an absent value anywhere up to the next token.
-                        value.span = key.span.end..key.span.end;
+                        // The parser puts an absent value anywhere up to the next token; here it stands behind its colon.
+                        let rest = &self.text[key.span.end..];
+                        let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+                        let colon = usize::from(rest[blank..].starts_with(':'));
+                        let at = key.span.end + colon * (blank + 1);
+                        value.span = at..at;
                     }
                     if !names.insert(key.name()) {
                         return Err(Fault {
