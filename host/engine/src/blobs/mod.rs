@@ -15,3 +15,4 @@ pub use codec::{Codec, CodecError, decoder, decompress};
 pub use scope::Scope;
 pub use spool::Spool;
 pub use store::BlobStore;
+pub(crate) use store::{private_dir, scope_key};

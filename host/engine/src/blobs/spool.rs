@@ -75,7 +75,7 @@ impl Spool {
     }
 
     /// The digest of what was taken so far.
-    pub(super) fn digest(&self) -> Digest {
+    pub fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 }

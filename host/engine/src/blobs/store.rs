@@ -40,6 +40,11 @@ impl BlobStore {
         Spool::new(self.spool.clone())
     }
 
+    /// A file beside the store, to be renamed into place.
+    pub(crate) fn aside(&self) -> io::Result<tempfile::NamedTempFile> {
+        tempfile::NamedTempFile::new_in(&self.spool)
+    }
+
     /// Stores what a spool holds under its digest and admits it to `scope`.
     pub fn keep(&self, spool: Spool, scope: &Scope) -> io::Result<Blob> {
         let digest = spool.digest();

