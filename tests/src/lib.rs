@@ -1,1 +1,14 @@
-//! Black-box tests: real servers, real clients, real boots.
+//! What black-box tests, benches and the demo share: virtual machines that boot what bootsplice wrote.
+//!
+//! Nothing here knows the inside of bootsplice. It starts real programs, reads what they print and waits for what they
+//! say, never for a length of time: emulation is slow and unevenly so.
+#![forbid(unsafe_code)]
+
+pub mod accel;
+pub mod console;
+pub mod machine;
+pub mod places;
+
+pub use accel::Accel;
+pub use console::{Line, Transcript};
+pub use machine::{Machine, Network, Running};

@@ -1,2 +1,124 @@
-//! Every chore of a developer: demo, test, bench, image, boot.
-fn main() {}
+//! Every chore of a developer: setup, build, image, boot, demo, test, lint.
+//!
+//! `cargo xtask --help` lists them. Exit codes: 0 done, 1 a chore failed, 69 something must be installed first.
+#![forbid(unsafe_code)]
+
+mod build;
+mod check;
+mod deb;
+mod image;
+mod phase;
+mod promises;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use bootsplice_tests::{Accel, Machine, places};
+use clap::{Parser, Subcommand};
+
+use crate::phase::Phases;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every chore of a developer")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what is missing: Debian packages and Rust targets
+    Setup,
+    /// Build the host's binaries, the static agent with its .deb, and the generators' components
+    Build,
+    /// Make the Debian 12 image that the demo and the tests boot
+    Image {
+        /// Use the binaries that the last build left
+        #[arg(long)]
+        no_build: bool,
+    },
+    /// Boot the image and switch it off again; prints the console with times
+    Boot,
+    /// Run all tests, real boots included
+    Test {
+        /// Arguments for `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Formatting, clippy, promises, layering; licences and spelling with --all
+    Lint {
+        /// Install cargo-deny and typos when they are missing, and run them
+        #[arg(long)]
+        all: bool,
+    },
+    /// Check that every row of docs/PROMISES.md names a test that exists
+    Promises,
+}
+
+fn main() -> ExitCode {
+    let mut phases = Phases::new();
+    match chore(Arguments::parse().chore, &mut phases) {
+        Ok(()) => {
+            phases.print();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<setup::Missing>() { 69 } else { 1 })
+        }
+    }
+}
+
+fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
+    match chore {
+        Chore::Setup => setup::everything(phases),
+        Chore::Build => {
+            setup::everything(phases)?;
+            build::everything(phases)
+        }
+        Chore::Image { no_build } => {
+            setup::everything(phases)?;
+            if !no_build {
+                build::everything(phases)?;
+            }
+            image::make(phases)
+        }
+        Chore::Boot => {
+            setup::everything(phases)?;
+            boot(phases)
+        }
+        Chore::Test { arguments } => {
+            setup::everything(phases)?;
+            build::everything(phases)?;
+            image::make(phases)?;
+            check::test(phases, &arguments)
+        }
+        Chore::Lint { all } => check::lint(phases, all),
+        Chore::Promises => promises::check(&places::root()),
+    }
+}
+
+fn boot(phases: &mut Phases) -> Result<()> {
+    let limit = Duration::from_secs(600);
+    let accel = phases.run("probe the processor", || Ok(Accel::probe()))?;
+    println!("accelerator: {accel:?}");
+    let machine = phases.run("boot until login", || {
+        let mut machine = Machine::new(places::image())
+            .console(places::target().join("image/console.log"))
+            .start()?;
+        machine.watch(limit, |line| {
+            println!("{line}");
+            line.text.contains("multi-user.target").then_some(())
+        })?;
+        Ok(machine)
+    })?;
+    phases.run("power off", || {
+        machine.press_power()?;
+        let (transcript, _) = machine.wait_for_power_off(limit)?;
+        print!("{}", transcript.tail(10));
+        Ok(())
+    })
+}

@@ -1,0 +1,52 @@
+//! Builds everything that runs: host binaries, the guest's agent and the generators' components.
+
+use anyhow::{Context, Result};
+use bootsplice_tests::places;
+
+use crate::phase::Phases;
+use crate::{deb, run};
+
+/// The generators that are built in.
+pub const GENERATORS: &[&str] = &["config", "data", "script"];
+
+pub fn everything(phases: &mut Phases) -> Result<()> {
+    // Apart, so that the server's build of the sandbox stays without a compiler in it.
+    phases.run("build the host", || {
+        cargo(&["build", "--bins", "-p", "bootsplice"])
+    })?;
+    phases.run("build the compiler", || {
+        cargo(&["build", "--bins", "-p", "bootsplice-compile"])
+    })?;
+    phases.run("build the agent", || {
+        let mut cargo = run::command("cargo", &["build", "-p", "bootsplice-agent", "--bins"]);
+        cargo.args([
+            "--profile",
+            "small",
+            "--target",
+            "x86_64-unknown-linux-musl",
+        ]);
+        cargo.env("CC_x86_64_unknown_linux_musl", "musl-gcc");
+        run::loud(cargo)
+    })?;
+    phases.run("pack the agent", || deb::pack().map(|_| ()))?;
+    phases.run("build the generators", || {
+        let mut cargo = run::command(
+            "cargo",
+            &["build", "--profile", "small", "--target", "wasm32-wasip2"],
+        );
+        for generator in GENERATORS {
+            cargo.args(["-p", &format!("bootsplice-generator-{generator}")]);
+        }
+        run::loud(cargo)?;
+        for generator in GENERATORS {
+            let component = places::component(generator);
+            std::fs::metadata(&component)
+                .with_context(|| format!("component {}", component.display()))?;
+        }
+        Ok(())
+    })
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run::loud(run::command("cargo", arguments))
+}

@@ -1,0 +1,130 @@
+//! Tests and lints.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use bootsplice_tests::places;
+
+use crate::build::GENERATORS;
+use crate::phase::Phases;
+use crate::{promises, run};
+
+/// Cargo tools that are not part of a Rust toolchain: crate and program.
+const TOOLS: &[(&str, &str)] = &[("cargo-deny", "cargo-deny"), ("typos-cli", "typos")];
+
+/// `cargo test` for all that runs on this machine. The binaries and the image must be built.
+pub fn test(phases: &mut Phases, arguments: &[String]) -> Result<()> {
+    phases.run("test", || {
+        let mut host = run::command(
+            "cargo",
+            &[
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--exclude",
+                "bootsplice-compile",
+            ],
+        );
+        for generator in GENERATORS {
+            host.args(["--exclude", &format!("bootsplice-generator-{generator}")]);
+        }
+        host.args(arguments)
+            .env("BOOTSPLICE_IMAGE", places::image());
+        let mut compiler = run::command(
+            "cargo",
+            &["test", "--no-fail-fast", "-p", "bootsplice-compile"],
+        );
+        compiler.args(arguments);
+        // Both run to their end, so that one run tells all.
+        let answers = [run::loud(host), run::loud(compiler)];
+        answers.into_iter().collect::<Result<()>>()
+    })?;
+    phases.run("check the promises", || promises::check(&places::root()))
+}
+
+/// Everything that reads the code without running it.
+pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
+    phases.run("formatting", || {
+        run::loud(run::command("cargo", &["fmt", "--all", "--check"]))
+    })?;
+    phases.run("clippy", || {
+        let mut clippy = run::command("cargo", &["clippy", "--all-targets", "--workspace"]);
+        for generator in GENERATORS {
+            clippy.args(["--exclude", &format!("bootsplice-generator-{generator}")]);
+        }
+        clippy.args(["--", "-D", "warnings"]);
+        run::loud(clippy)?;
+        let mut guests = run::command("cargo", &["clippy", "--target", "wasm32-wasip2"]);
+        for generator in GENERATORS {
+            guests.args(["-p", &format!("bootsplice-generator-{generator}")]);
+        }
+        guests.args(["--", "-D", "warnings"]);
+        run::loud(guests)
+    })?;
+    phases.run("no compiler in the server", no_compiler_in_the_server)?;
+    phases.run("promises", || promises::check(&places::root()))?;
+    for (package, program) in TOOLS {
+        let tool = tools().join("bin").join(program);
+        if !tool.is_file() {
+            if !all {
+                eprintln!(
+                    "    {program} is not built: `cargo xtask lint --all` builds and runs it"
+                );
+                continue;
+            }
+            phases.run(&format!("build {package}"), || {
+                let mut install =
+                    run::command("cargo", &["install", "--locked", package, "--root"]);
+                install
+                    .arg(tools())
+                    .env("CARGO_TARGET_DIR", tools().join("build"));
+                run::loud(install)
+            })?;
+        }
+        phases.run(program, || {
+            let mut command = std::process::Command::new(&tool);
+            if *program == "cargo-deny" {
+                command.args([
+                    "--workspace",
+                    "--all-features",
+                    "check",
+                    "bans",
+                    "licenses",
+                    "sources",
+                ]);
+            }
+            command.current_dir(places::root());
+            run::loud(command)
+        })?;
+    }
+    Ok(())
+}
+
+fn tools() -> PathBuf {
+    places::target().join("tools")
+}
+
+/// Rule of the architecture: only `bootsplice-compile` can turn a component into machine code.
+fn no_compiler_in_the_server() -> Result<()> {
+    let tree = run::quiet(run::command(
+        "cargo",
+        &[
+            "tree",
+            "-p",
+            "bootsplice",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ],
+    ))
+    .context("the server's dependencies")?;
+    let compilers: Vec<&str> = tree
+        .lines()
+        .filter(|line| line.contains("cranelift") || line.contains("winch"))
+        .collect();
+    if !compilers.is_empty() {
+        bail!("the server depends on a compiler: {}", compilers.join(", "));
+    }
+    Ok(())
+}
