@@ -92,6 +92,11 @@ impl Cache {
         self.counters.snapshot()
     }
 
+    /// A reader found another's read under way: a hit, too.
+    pub(crate) fn count_shared_read(&self) {
+        add(&self.counters.cache_hits, 1);
+    }
+
     /// Bytes of chunks held in RAM.
     pub fn ram_bytes(&self) -> u64 {
         self.ram.lock().weight()

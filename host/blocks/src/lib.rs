@@ -11,6 +11,7 @@
 mod cache;
 mod counters;
 mod disk;
+mod documents;
 mod error;
 mod fetch;
 mod fifo;
@@ -21,6 +22,9 @@ mod patience;
 mod pool;
 mod source;
 mod store;
+#[cfg(test)]
+mod testing;
+mod volume;
 
 pub use cache::{Cache, CacheConfig};
 pub use counters::{CounterSnapshot, Counters};
@@ -30,3 +34,4 @@ pub use origin::Origin;
 pub use patience::Patience;
 pub use source::BlockSource;
 pub use store::{SCHEMES, open_store};
+pub use volume::Volume;

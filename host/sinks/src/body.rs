@@ -119,3 +119,138 @@ impl Body for HttpVolume {
         SizeHint::with_exact(self.end - self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ArchiveSlot;
+    use crate::testing::{Memory, layout, naive, reader};
+    use bootsplice_content::BLOCK;
+    use futures::FutureExt;
+    use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn volume(slow: bool) -> (Arc<VolumeReader>, Vec<u8>) {
+        let base = [1, 2, 0, 0, 3, 9, 9, 4];
+        let archive = vec![5, 0];
+        let layout = layout(&[(5, None), (2, Some(0)), (1, None)], 1024);
+        let expected = naive(&layout, &base, std::slice::from_ref(&archive));
+        let slot = ArchiveSlot::filled("p0", Arc::new(Memory::of(&archive)));
+        let base = Memory {
+            slow,
+            ..Memory::of(&base)
+        };
+        (reader(layout, base, vec![slot]), expected)
+    }
+
+    #[tokio::test]
+    async fn any_range_is_exact_in_length_and_content() {
+        for slow in [false, true] {
+            let (reader, expected) = volume(slow);
+            let size = expected.len() as u64;
+            let block = BLOCK_U64;
+            for range in [
+                0..size,
+                0..1,
+                0..0,
+                size - 1..size,
+                block - 1..block + 1,
+                block..3 * block,
+                100..size - 100,
+            ] {
+                let body = HttpVolume::new(reader.clone(), range.clone());
+                assert_eq!(body.size_hint().exact(), Some(range.end - range.start));
+                assert_eq!(body.is_end_stream(), range.is_empty());
+                let bytes = body.collect().await.unwrap().to_bytes();
+                assert!(
+                    bytes == expected[range.start as usize..range.end as usize],
+                    "{range:?}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn zero_runs_are_one_static_block_and_chunks_are_shared() {
+        let (reader, _) = volume(false);
+        let mut body = HttpVolume::whole(reader.clone());
+        for block in 0..5 {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            let shared = match reader.ready(block).unwrap() {
+                Some(chunk) => chunk.bytes().as_ptr(),
+                None => ZEROS.as_ptr(),
+            };
+            assert_eq!(frame.as_ptr(), shared, "block {block} was copied");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_before_the_archive_gets_the_base_and_then_waits() {
+        let (promise, slot) = ArchiveSlot::new("p0");
+        let base = [1, 2, 0, 0, 3, 9, 9, 4];
+        let reader = reader(
+            layout(&[(5, None), (2, Some(0)), (1, None)], 0),
+            Memory::of(&base),
+            vec![slot],
+        );
+        let mut body = HttpVolume::whole(reader);
+        for _ in 0..5 {
+            body.frame().await.unwrap().unwrap();
+        }
+        assert!(body.frame().now_or_never().is_none(), "waits at the mark");
+        promise.fulfil(Arc::new(Memory::of(&[6, 7])));
+        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(frame[0], 6);
+    }
+
+    /// One connection to a real server; gives what came and what Content-Length said.
+    async fn get(reader: Arc<VolumeReader>) -> (u64, usize) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = hyper::service::service_fn(move |_| {
+                let body = HttpVolume::whole(reader.clone());
+                async { Ok::<_, std::convert::Infallible>(hyper::Response::new(body)) }
+            });
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(io, service)
+                .await;
+        });
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        let end = answer
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap()
+            + 4;
+        let head = String::from_utf8(answer[..end].to_vec())
+            .unwrap()
+            .to_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap();
+        (length.parse().unwrap(), answer.len() - end)
+    }
+
+    #[tokio::test]
+    async fn a_late_failure_closes_the_connection_short_of_its_content_length() {
+        let (whole, _) = volume(false);
+        let size = whole.geometry().size;
+        assert_eq!(get(whole).await, (size, size as usize));
+        let broken = Memory {
+            broken: Some(6),
+            ..Memory::of(&[1; 8])
+        };
+        let (length, received) = get(reader(layout(&[(8, None)], 0), broken, vec![])).await;
+        assert_eq!(length, 8 * BLOCK_U64);
+        assert!(received <= 6 * BLOCK, "{received}");
+    }
+}

@@ -100,3 +100,28 @@ async fn read(reader: &VolumeReader, blocks: std::ops::Range<u64>) -> Result<Vec
     }
     Ok(chunks)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ArchiveSlot;
+    use crate::testing::{Memory, layout, naive, reader};
+
+    #[tokio::test]
+    async fn the_digest_is_that_of_all_bytes_and_the_shared_part_is_hashed_once() {
+        let midstates = Midstates::default();
+        let base: Vec<u8> = (0..30).map(|n| n % 3).collect();
+        let layout = layout(&[(20, None), (4, Some(0)), (6, None)], 512);
+        for (archive, broken) in [(vec![7, 0, 8, 9], None), (vec![1, 2, 3, 4], Some(3))] {
+            let expected = Digest::of(&naive(&layout, &base, std::slice::from_ref(&archive)));
+            let slot = ArchiveSlot::filled("p0", Arc::new(Memory::of(&archive)));
+            // The second time the shared blocks cannot be read at all: they are not asked for.
+            let base = Memory {
+                broken,
+                ..Memory::of(&base)
+            };
+            let reader = reader(layout.clone(), base, vec![slot]);
+            assert_eq!(midstates.digest(&reader).await.unwrap(), expected);
+        }
+    }
+}

@@ -135,3 +135,6 @@ async fn stream(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ mod progress;
 mod range;
 mod reader;
 mod sink;
+#[cfg(test)]
+mod testing;
 
 pub use archive::{ArchivePromise, ArchiveSlot};
 pub use body::HttpVolume;

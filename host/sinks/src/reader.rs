@@ -1,117 +1,95 @@
-//! The personalised volume as one row of blocks: base, archives and patched blocks by the plan.
+//! The personalised volume as one row of blocks: base, archives and rewritten tables, by its layout.
 
 use std::sync::Arc;
 
 use bootsplice_blocks::BlockSource;
-use bootsplice_content::{BLOCK_U64, Chunk, Digest};
+use bootsplice_content::{Chunk, Digest};
+use bootsplice_volume::{Kind, Layout, Segment};
 
 use crate::archive::ArchiveSlot;
 use crate::sink::Geometry;
 use crate::{Result, SinkError};
 
-/// A run of blocks of one origin.
-#[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    /// The first block in the personalised volume.
-    pub(crate) at: u64,
-    /// Blocks.
-    pub(crate) count: u64,
-    pub(crate) kind: Kind,
-}
-
-/// Where the blocks of a [`Piece`] come from.
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    /// The base volume, from this block of it on.
-    Base {
-        from: u64,
-    },
-    Zero,
-    /// One block that the plan rewrote: a partition table.
-    Patch(Chunk),
-    /// The archive in this slot, from this block of it on.
-    Archive {
-        slot: usize,
-        from: u64,
-    },
-}
-
 /// Random access to a personalised volume. Serves every sink and any number of HTTP readers at a time.
 pub struct VolumeReader {
-    geometry: Geometry,
+    layout: Layout,
     base_id: Digest,
     base: Arc<dyn BlockSource>,
-    pieces: Vec<Piece>,
-    archives: Vec<Place>,
-}
-
-/// A slot and the blocks that its archive must have.
-struct Place {
-    slot: ArchiveSlot,
-    blocks: u64,
+    /// For each of the layout's points its archive. A point that this launch gives none reads as zeros, which the agent reports.
+    archives: Vec<Option<ArchiveSlot>>,
 }
 
 // === impl VolumeReader ===
 
 impl VolumeReader {
-    /// `pieces` tile the volume in order; each archive piece names a slot.
-    pub(crate) fn from_pieces(
-        geometry: Geometry,
+    /// Joins a layout with what fills it. Each slot names a point of the layout.
+    pub fn new(
+        layout: Layout,
         base_id: Digest,
         base: Arc<dyn BlockSource>,
-        pieces: Vec<Piece>,
-        archives: Vec<ArchiveSlot>,
+        slots: Vec<ArchiveSlot>,
     ) -> Result<Self> {
         let misuse = |reason: String| SinkError::Misuse {
             target: "volume".into(),
-            call: "plan",
+            call: "read",
             reason,
         };
         let mut at = 0;
-        let mut archives: Vec<Place> = archives
-            .into_iter()
-            .map(|slot| Place { slot, blocks: 0 })
-            .collect();
-        for piece in &pieces {
-            if piece.at != at || piece.count == 0 {
+        for segment in &layout.segments {
+            if segment.at != at || segment.count == 0 {
                 return Err(misuse(format!(
-                    "a piece starts at block {}, expected {at}",
-                    piece.at
+                    "a segment at block {}, expected {at}",
+                    segment.at
                 )));
             }
-            at += piece.count;
-            match piece.kind {
-                Kind::Base { from } if from + piece.count > base.len_blocks() => {
-                    return Err(misuse(format!(
-                        "blocks {from}+{} of a base of {}",
-                        piece.count,
-                        base.len_blocks()
-                    )));
-                }
-                Kind::Archive { slot, .. } => match archives.get_mut(slot) {
-                    Some(place) => place.blocks += piece.count,
-                    None => return Err(misuse(format!("{} archives, no {slot}", archives.len()))),
-                },
-                _ => {}
+            at += segment.count;
+            let sound = match segment.kind {
+                Kind::Base { from } => from + segment.count <= base.len_blocks(),
+                Kind::Patch(index) => segment.count == 1 && index < layout.patches.len(),
+                Kind::Point(index) => index < layout.points.len(),
+                Kind::Zero => true,
+            };
+            if !sound {
+                return Err(misuse(format!("{segment:?} leads outside its source")));
             }
         }
-        if at != geometry.blocks() {
+        if at != layout.blocks() {
             return Err(misuse(format!(
-                "pieces of {at} blocks, a volume of {}",
-                geometry.blocks()
+                "segments of {at} blocks, expected {}",
+                layout.blocks()
             )));
         }
+        let mut archives = vec![None; layout.points.len()];
+        for slot in slots {
+            let index = layout
+                .points
+                .iter()
+                .position(|point| point.name.as_str() == slot.point());
+            let Some(index) = index else {
+                return Err(misuse(format!(
+                    "an archive for `{}`, which is no point of it",
+                    slot.point()
+                )));
+            };
+            archives[index] = Some(slot);
+        }
         Ok(Self {
-            geometry,
+            layout,
             base_id,
             base,
-            pieces,
             archives,
         })
     }
 
     pub fn geometry(&self) -> Geometry {
-        self.geometry
+        Geometry {
+            size: self.layout.size,
+            sector: self.layout.sector,
+        }
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The id of the base volume.
@@ -121,111 +99,102 @@ impl VolumeReader {
 
     /// The block, or `None` when it is zero. Waits for the archive that it lies in.
     pub async fn block(&self, block: u64) -> Result<Option<Chunk>> {
-        let piece = self.piece(block)?;
-        let within = block - piece.at;
-        match &piece.kind {
+        let segment = *self.segment(block)?;
+        let within = block - segment.at;
+        match segment.kind {
             Kind::Base { from } => Ok(self.base.block(from + within).await?),
             Kind::Zero => Ok(None),
-            Kind::Patch(chunk) => Ok(Some(chunk.clone())),
-            Kind::Archive { slot, from } => {
-                let archive = self.archive(*slot).await?;
-                Ok(archive.block(from + within).await?)
-            }
+            Kind::Patch(index) => Ok(Some(self.layout.patches[index].clone())),
+            Kind::Point(index) => match self.archive(index, segment.count).await? {
+                Some(archive) => Ok(archive.block(within).await?),
+                None => Ok(None),
+            },
         }
     }
 
     /// The block when it can be had without waiting.
     pub fn ready(&self, block: u64) -> Option<Option<Chunk>> {
-        let piece = self.piece(block).ok()?;
-        let within = block - piece.at;
-        match &piece.kind {
+        let segment = self.layout.segment(block)?;
+        let within = block - segment.at;
+        match segment.kind {
             Kind::Base { from } => self.base.ready(from + within),
             Kind::Zero => Some(None),
-            Kind::Patch(chunk) => Some(Some(chunk.clone())),
-            Kind::Archive { slot, from } => {
-                let place = &self.archives[*slot];
-                let archive = place.slot.get()?;
-                // One that does not fit goes through `block`, which refuses it.
-                (archive.len_blocks() == place.blocks).then(|| archive.ready(from + within))?
-            }
+            Kind::Patch(index) => Some(Some(self.layout.patches[index].clone())),
+            Kind::Point(index) => match &self.archives[index] {
+                None => Some(None),
+                Some(slot) => {
+                    let archive = slot.get()?;
+                    // One that does not fit goes through `block`, which refuses it.
+                    (archive.len_blocks() == segment.count).then(|| archive.ready(within))?
+                }
+            },
         }
     }
 
     /// How many blocks from `block` on, at most `limit`, are surely zero. Waits as `block` does.
     pub async fn zeros(&self, block: u64, limit: u64) -> Result<u64> {
-        let piece = self.piece(block)?;
-        let within = block - piece.at;
-        let limit = limit.min(piece.count - within);
-        match &piece.kind {
-            Kind::Base { from } => Ok(self.base.zeros(from + within, limit).await?),
+        let segment = *self.segment(block)?;
+        let within = block - segment.at;
+        let limit = limit.min(segment.count - within);
+        match segment.kind {
+            Kind::Base { from } => Ok(self.base.zeros(from + within, limit).await?.min(limit)),
             Kind::Zero => Ok(limit),
             Kind::Patch(_) => Ok(0),
-            Kind::Archive { slot, from } => {
-                let archive = self.archive(*slot).await?;
-                Ok(archive.zeros(from + within, limit).await?)
-            }
+            Kind::Point(index) => match self.archive(index, segment.count).await? {
+                Some(archive) => Ok(archive.zeros(within, limit).await?.min(limit)),
+                None => Ok(limit),
+            },
         }
     }
 
     /// A hint that `block` will be read soon. Never waits.
     pub fn expect(&self, block: u64) {
-        if let Ok(piece) = self.piece(block)
-            && let Kind::Base { from } = piece.kind
+        if let Some(segment) = self.layout.segment(block)
+            && let Kind::Base { from } = segment.kind
         {
-            self.base.expect(from + block - piece.at);
+            self.base.expect(from + block - segment.at);
         }
     }
 
     /// The archive that `block` lies in, if it lies in one.
     pub(crate) fn slot_at(&self, block: u64) -> Option<&ArchiveSlot> {
-        match self.piece(block).ok()?.kind {
-            Kind::Archive { slot, .. } => self.archives.get(slot).map(|place| &place.slot),
+        match self.layout.segment(block)?.kind {
+            Kind::Point(index) => self.archives[index].as_ref(),
             _ => None,
         }
     }
 
-    pub(crate) fn pieces(&self) -> &[Piece] {
-        &self.pieces
-    }
-
-    /// The first block whose content differs between launches of one size: where the first archive starts.
+    /// The first block whose content may differ between launches of one base and size.
     pub(crate) fn first_archive_block(&self) -> u64 {
-        self.pieces
+        let segments = &self.layout.segments;
+        let first = segments
             .iter()
-            .find(|piece| matches!(piece.kind, Kind::Archive { .. }))
-            .map_or(self.geometry.blocks(), |piece| piece.at)
+            .find(|segment| matches!(segment.kind, Kind::Point(_)));
+        first.map_or(self.layout.blocks(), |segment| segment.at)
     }
 
-    /// The whole piece that `block` lies in.
-    pub(crate) fn piece(&self, block: u64) -> Result<&Piece> {
-        let after = self.pieces.partition_point(|piece| piece.at <= block);
-        let piece = after
-            .checked_sub(1)
-            .and_then(|index| self.pieces.get(index));
-        piece
-            .filter(|piece| block < piece.at + piece.count)
-            .ok_or_else(|| SinkError::Misuse {
-                target: "volume".into(),
-                call: "read",
-                reason: format!(
-                    "block {block} of a volume of {}",
-                    self.geometry.size / BLOCK_U64
-                ),
-            })
+    fn segment(&self, block: u64) -> Result<&Segment> {
+        self.layout.segment(block).ok_or_else(|| SinkError::Misuse {
+            target: "volume".into(),
+            call: "read",
+            reason: format!("block {block} of {}", self.layout.blocks()),
+        })
     }
 
-    async fn archive(&self, slot: usize) -> Result<Arc<dyn BlockSource>> {
-        let Place { slot, blocks } = &self.archives[slot];
+    async fn archive(&self, point: usize, room: u64) -> Result<Option<Arc<dyn BlockSource>>> {
+        let Some(slot) = &self.archives[point] else {
+            return Ok(None);
+        };
         let archive = slot.ready().await?;
-        if archive.len_blocks() != *blocks {
+        if archive.len_blocks() != room {
             return Err(SinkError::Archive {
                 point: slot.point().to_owned(),
                 reason: format!(
-                    "it has {} blocks, its place has {blocks}",
+                    "it has {} blocks, its place has {room}",
                     archive.len_blocks()
                 ),
             });
         }
-        Ok(archive)
+        Ok(Some(archive))
     }
 }
