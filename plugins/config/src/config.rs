@@ -96,7 +96,10 @@ impl Config {
         let mut found = Vec::new();
         let root = Pointer::root();
         if *self == Self::default() {
-            found.push(Diagnostic::error("", "nothing-to-do", "the step changes nothing").with_hint("give it `files`, `edits`, `dropins`, `directories` or `symlinks`"));
+            found.push(
+                Diagnostic::error("", "nothing-to-do", "the step changes nothing")
+                    .with_hint("give it `files`, `edits`, `dropins`, `directories` or `symlinks`"),
+            );
         }
         for (index, file) in self.files.iter().enumerate() {
             file.check(&root.key("files").index(index), &mut found);
@@ -120,9 +123,21 @@ impl Config {
     /// Where entries go, each with the place that says so.
     fn written(&self) -> impl Iterator<Item = (Pointer, &str)> {
         let place = |list: &str, index: usize| Pointer::root().key(list).index(index).key("path");
-        let files = self.files.iter().enumerate().map(move |(index, file)| (place("files", index), file.path.as_str()));
-        let directories = self.directories.iter().enumerate().map(move |(index, directory)| (place("directories", index), directory.path.as_str()));
-        let symlinks = self.symlinks.iter().enumerate().map(move |(index, symlink)| (place("symlinks", index), symlink.path.as_str()));
+        let files = self
+            .files
+            .iter()
+            .enumerate()
+            .map(move |(index, file)| (place("files", index), file.path.as_str()));
+        let directories = self
+            .directories
+            .iter()
+            .enumerate()
+            .map(move |(index, directory)| (place("directories", index), directory.path.as_str()));
+        let symlinks = self
+            .symlinks
+            .iter()
+            .enumerate()
+            .map(move |(index, symlink)| (place("symlinks", index), symlink.path.as_str()));
         files.chain(directories).chain(symlinks)
     }
 }
@@ -133,7 +148,10 @@ impl Edit {
     fn check(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         check_place(&at.key("file"), &self.file, found);
         if self.set.is_empty() && self.remove.is_empty() && self.append.is_empty() {
-            found.push(Diagnostic::error(at.clone(), "no-change", "the edit changes nothing").with_hint("give it `set`, `remove` or `append`"));
+            found.push(
+                Diagnostic::error(at.clone(), "no-change", "the edit changes nothing")
+                    .with_hint("give it `set`, `remove` or `append`"),
+            );
         }
         for (key, values) in [("set", &self.set), ("append", &self.append)] {
             for (path, value) in values {
@@ -150,10 +168,26 @@ impl Edit {
         self.check_expected(at, found);
         for (index, command) in self.on_change.iter().enumerate() {
             let at = at.key("on_change").index(index);
-            if command.first().is_none_or(String::is_empty) || command.iter().any(|word| word.contains('\0')) {
-                found.push(Diagnostic::error(at, "invalid-command", "a command is a program and its arguments, without NUL").with_hint("write it like `[dconf, update]`"));
+            if command.first().is_none_or(String::is_empty)
+                || command.iter().any(|word| word.contains('\0'))
+            {
+                found.push(
+                    Diagnostic::error(
+                        at,
+                        "invalid-command",
+                        "a command is a program and its arguments, without NUL",
+                    )
+                    .with_hint("write it like `[dconf, update]`"),
+                );
             } else if command.iter().any(|word| has_placeholders(word)) {
-                found.push(Diagnostic::error(at, "placeholder-not-filled", "placeholders are not filled in commands").with_hint("use a step of the script generator"));
+                found.push(
+                    Diagnostic::error(
+                        at,
+                        "placeholder-not-filled",
+                        "placeholders are not filled in commands",
+                    )
+                    .with_hint("use a step of the script generator"),
+                );
             }
         }
     }
@@ -161,21 +195,39 @@ impl Edit {
     /// Changes that undo or hide each other: their outcome would depend on the order.
     fn check_overlap(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         let set = self.set.keys().map(|path| (at.key("set").key(path), path));
-        let append = self.append.keys().map(|path| (at.key("append").key(path), path));
-        let remove = self.remove.iter().enumerate().map(|(index, path)| (at.key("remove").index(index), path));
-        let mut all: Vec<_> = set.chain(append).chain(remove).map(|(place, path)| (path.as_str(), place)).collect();
+        let append = self
+            .append
+            .keys()
+            .map(|path| (at.key("append").key(path), path));
+        let remove = self
+            .remove
+            .iter()
+            .enumerate()
+            .map(|(index, path)| (at.key("remove").index(index), path));
+        let mut all: Vec<_> = set
+            .chain(append)
+            .chain(remove)
+            .map(|(place, path)| (path.as_str(), place))
+            .collect();
         // A path sorts directly before what lies below it when `/` sorts before everything else.
         all.sort_by_key(|(path, _)| path.replace('/', "\0"));
         let mut above: Vec<(&str, &Pointer)> = Vec::new();
         for (path, place) in &all {
-            let covers = |upper: &str| path.strip_prefix(upper).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let covers = |upper: &str| {
+                path.strip_prefix(upper)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
             while above.last().is_some_and(|(upper, _)| !covers(upper)) {
                 above.pop();
             }
             if let Some((_, first)) = above.last() {
                 found.push(
-                    Diagnostic::error(place.clone(), "overlapping-changes", format!("{first} changes the same place, or one around it"))
-                        .with_hint("say what it shall be in one change"),
+                    Diagnostic::error(
+                        place.clone(),
+                        "overlapping-changes",
+                        format!("{first} changes the same place, or one around it"),
+                    )
+                    .with_hint("say what it shall be in one change"),
                 );
             }
             above.push((path, place));
@@ -184,10 +236,17 @@ impl Edit {
 
     fn check_expected(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         for path in self.expected.keys() {
-            if !self.set.contains_key(path) && !self.append.contains_key(path) && !self.remove.contains(path) {
+            if !self.set.contains_key(path)
+                && !self.append.contains_key(path)
+                && !self.remove.contains(path)
+            {
                 found.push(
-                    Diagnostic::error(at.key("expected").key(path), "expected-without-change", "nothing is changed there, so nothing is compared")
-                        .with_hint("name the same pointer in `set`, `remove` or `append`"),
+                    Diagnostic::error(
+                        at.key("expected").key(path),
+                        "expected-without-change",
+                        "nothing is changed there, so nothing is compared",
+                    )
+                    .with_hint("name the same pointer in `set`, `remove` or `append`"),
                 );
             }
         }
@@ -239,13 +298,28 @@ impl Dropin {
 
     fn check(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         if let Err(reason) = check_unit(&self.unit) {
-            found.push(Diagnostic::error(at.key("unit"), "invalid-name", format!("`{}`: {reason}", self.unit)));
+            found.push(Diagnostic::error(
+                at.key("unit"),
+                "invalid-name",
+                format!("`{}`: {reason}", self.unit),
+            ));
         }
         if self.name.contains('/') || check_path(&self.path()).is_err() {
-            found.push(Diagnostic::error(at.key("name"), "invalid-name", format!("`{}` is no file's name", self.name)).with_hint("write it like `10-limits`"));
+            found.push(
+                Diagnostic::error(
+                    at.key("name"),
+                    "invalid-name",
+                    format!("`{}` is no file's name", self.name),
+                )
+                .with_hint("write it like `10-limits`"),
+            );
         }
         if self.set.is_empty() {
-            found.push(Diagnostic::error(at.key("set"), "no-change", "the drop-in sets nothing"));
+            found.push(Diagnostic::error(
+                at.key("set"),
+                "no-change",
+                "the drop-in sets nothing",
+            ));
         }
         for (path, value) in &self.set {
             let at = at.key("set").key(path);
@@ -273,7 +347,11 @@ impl Symlink {
         if check_path(&self.path).is_ok()
             && let Err(reason) = link_target(&self.path, &self.to)
         {
-            found.push(Diagnostic::error(at.key("to"), "invalid-target", format!("`{}`: {reason}", self.to)));
+            found.push(Diagnostic::error(
+                at.key("to"),
+                "invalid-target",
+                format!("`{}`: {reason}", self.to),
+            ));
         }
     }
 }
@@ -292,21 +370,39 @@ fn check_pointer(at: &Pointer, format: EditFormat, path: &str, found: &mut Vec<D
     let problem = match tokens(path) {
         Err(reason) => Some((reason, "write it like `/section/key`")),
         Ok(names) => match (format, names.as_slice()) {
-            (_, []) => Some(("an edit changes a place in the file, not all of it", "give the whole file under `files`")),
+            (_, []) => Some((
+                "an edit changes a place in the file, not all of it",
+                "give the whole file under `files`",
+            )),
             (EditFormat::Ini, [_, key]) if !key.is_empty() => None,
-            (EditFormat::Ini, _) => Some(("in an INI file a pointer is `/section/key`, or `//key` before any section", "write a `/` inside a name as `~1`")),
+            (EditFormat::Ini, _) => Some((
+                "in an INI file a pointer is `/section/key`, or `//key` before any section",
+                "write a `/` inside a name as `~1`",
+            )),
             (EditFormat::KeyValue, [key]) if !key.is_empty() => None,
-            (EditFormat::KeyValue, _) => Some(("here a pointer is `/KEY`", "write a `/` inside a name as `~1`")),
+            (EditFormat::KeyValue, _) => Some((
+                "here a pointer is `/KEY`",
+                "write a `/` inside a name as `~1`",
+            )),
             (EditFormat::Systemd, [section, key]) if !section.is_empty() && !key.is_empty() => None,
-            (EditFormat::Systemd, _) => Some(("in a unit file a pointer is `/Section/Key`", "for example `/Service/ExecStart`")),
+            (EditFormat::Systemd, _) => Some((
+                "in a unit file a pointer is `/Section/Key`",
+                "for example `/Service/ExecStart`",
+            )),
             (EditFormat::Json | EditFormat::Yaml | EditFormat::Toml, names) if names.len() > 64 => {
-                Some(("a pointer has at most 64 names", "change a place nearer to the root"))
+                Some((
+                    "a pointer has at most 64 names",
+                    "change a place nearer to the root",
+                ))
             }
             (EditFormat::Json | EditFormat::Yaml | EditFormat::Toml, _) => None,
         },
     };
     if let Some((reason, hint)) = problem {
-        found.push(Diagnostic::error(at.clone(), "invalid-pointer", format!("`{path}`: {reason}")).with_hint(hint));
+        found.push(
+            Diagnostic::error(at.clone(), "invalid-pointer", format!("`{path}`: {reason}"))
+                .with_hint(hint),
+        );
     }
 }
 

@@ -14,7 +14,13 @@ use crate::config::{Config, Dropin, Edit};
 pub fn content(config: &Config) -> Result<StepContent, Error> {
     let mut content = StepContent::default();
     for directory in &config.directories {
-        let attrs = entry_attrs(directory.mode, 0o755, directory.owner.as_deref(), directory.group.as_deref(), directory.on_conflict);
+        let attrs = entry_attrs(
+            directory.mode,
+            0o755,
+            directory.owner.as_deref(),
+            directory.group.as_deref(),
+            directory.on_conflict,
+        );
         content.entries.push(Entry {
             path: directory.path.clone(),
             kind: Kind::Dir(attrs),
@@ -22,10 +28,13 @@ pub fn content(config: &Config) -> Result<StepContent, Error> {
     }
     for (index, file) in config.files.iter().enumerate() {
         content.entries.push(file.entry(&place(index)));
-        content.notes.extend(file.source.as_ref().and_then(Source::note));
+        content
+            .notes
+            .extend(file.source.as_ref().and_then(Source::note));
     }
     for symlink in &config.symlinks {
-        let to = link_target(&symlink.path, &symlink.to).map_err(|reason| Error::Fault(format!("`{}`: {reason}", symlink.to)))?;
+        let to = link_target(&symlink.path, &symlink.to)
+            .map_err(|reason| Error::Fault(format!("`{}`: {reason}", symlink.to)))?;
         content.entries.push(Entry {
             path: symlink.path.clone(),
             kind: Kind::Symlink(to),
@@ -103,6 +112,10 @@ fn dropin(dropin: &Dropin) -> Action {
         format: EditFormat::Systemd,
         changes: changes.collect(),
         create: true,
-        on_change: if dropin.user { Vec::new() } else { vec![reload] },
+        on_change: if dropin.user {
+            Vec::new()
+        } else {
+            vec![reload]
+        },
     })
 }

@@ -49,23 +49,46 @@ impl Generator for ConfigGenerator {
     fn validate(target: Option<&Target>, config: &Config) -> Vec<Diagnostic> {
         let mut found = config.check();
         let edits = !config.edits.is_empty() || !config.dropins.is_empty();
-        if edits && target.is_some_and(|target| !target.features.is_empty() && !target.features.iter().any(|feature| feature == "edit-v1")) {
+        if edits
+            && target.is_some_and(|target| {
+                !target.features.is_empty()
+                    && !target.features.iter().any(|feature| feature == "edit-v1")
+            })
+        {
             found.push(
-                Diagnostic::error("/edits", "agent-too-old", "the agent in this volume cannot edit files").with_hint("install a newer agent in the image and import it again"),
+                Diagnostic::error(
+                    "/edits",
+                    "agent-too-old",
+                    "the agent in this volume cannot edit files",
+                )
+                .with_hint("install a newer agent in the image and import it again"),
             );
         }
         found
     }
 
-    fn resolve(_target: &Target, config: &Config, _previous: Option<Locked>) -> Result<LockFile, Error> {
-        let pins = pin_all(sources(config))?.into_iter().map(|pinned| pinned.pin).collect();
+    fn resolve(
+        _target: &Target,
+        config: &Config,
+        _previous: Option<Locked>,
+    ) -> Result<LockFile, Error> {
+        let pins = pin_all(sources(config))?
+            .into_iter()
+            .map(|pinned| pinned.pin)
+            .collect();
         Ok(LockFile {
             pins,
             ..LockFile::without_pins(content(config)?.max_output())
         })
     }
 
-    fn generate(_target: &Target, config: &Config, locked: &Locked, _instance: Option<&Instance>, sink: &Sink) -> Result<Summary, Error> {
+    fn generate(
+        _target: &Target,
+        config: &Config,
+        locked: &Locked,
+        _instance: Option<&Instance>,
+        sink: &Sink,
+    ) -> Result<Summary, Error> {
         content(config)?.write(locked, sink)
     }
 }

@@ -22,7 +22,10 @@ fn config(value: Value) -> Config {
 
 fn codes(value: Value) -> Vec<(String, String)> {
     let found = reader::read::<Config>(&value.to_string()).unwrap().check();
-    found.into_iter().map(|finding| (finding.pointer, finding.code)).collect()
+    found
+        .into_iter()
+        .map(|finding| (finding.pointer, finding.code))
+        .collect()
 }
 
 #[test]
@@ -37,8 +40,17 @@ fn the_examples_are_valid_and_the_descriptor_is_whole() {
 
 #[test]
 fn an_edit_and_a_template_become_one_action_and_one_entry() {
-    let content = content(&config(serde_json::from_str(include_str!("../examples/browser.json")).unwrap())).unwrap();
-    let [Entry { path, kind: Kind::Template(attrs, text, TemplateFormat::Plain) }] = content.entries.as_slice() else {
+    let content = content(&config(
+        serde_json::from_str(include_str!("../examples/browser.json")).unwrap(),
+    ))
+    .unwrap();
+    let [
+        Entry {
+            path,
+            kind: Kind::Template(attrs, text, TemplateFormat::Plain),
+        },
+    ] = content.entries.as_slice()
+    else {
         panic!("{:?}", content.entries);
     };
     assert_eq!((path.as_str(), attrs.mode), ("/etc/motd", 0o644));
@@ -46,9 +58,15 @@ fn an_edit_and_a_template_become_one_action_and_one_entry() {
     let [Action::Edit(edit)] = content.actions.as_slice() else {
         panic!("{:?}", content.actions);
     };
-    assert_eq!((edit.file.as_str(), edit.format, edit.create), ("/etc/xdg/mimeapps.list", EditFormat::Ini, true));
+    assert_eq!(
+        (edit.file.as_str(), edit.format, edit.create),
+        ("/etc/xdg/mimeapps.list", EditFormat::Ini, true)
+    );
     assert_eq!(edit.changes[0].path, "/Default Applications/text~1html");
-    assert_eq!(edit.changes[0].value.as_deref(), Some("\"firefox.desktop\""));
+    assert_eq!(
+        edit.changes[0].value.as_deref(),
+        Some("\"firefox.desktop\"")
+    );
 }
 
 #[test]
@@ -57,9 +75,22 @@ fn changes_come_as_removals_then_settings_then_items() {
         "file": "/etc/x.json", "format": "json",
         "append": {"/list": ["a", "b"]}, "set": {"/one": null}, "remove": ["/gone"],
         "expected": {"/list": [], "/gone": 1}
-    }]}))).unwrap();
-    let Action::Edit(edit) = &content.actions[0] else { panic!() };
-    let changes: Vec<_> = edit.changes.iter().map(|change| (change.verb, change.value.as_deref(), change.expected.as_deref())).collect();
+    }]})))
+    .unwrap();
+    let Action::Edit(edit) = &content.actions[0] else {
+        panic!()
+    };
+    let changes: Vec<_> = edit
+        .changes
+        .iter()
+        .map(|change| {
+            (
+                change.verb,
+                change.value.as_deref(),
+                change.expected.as_deref(),
+            )
+        })
+        .collect();
     assert_eq!(
         changes,
         [
@@ -76,11 +107,19 @@ fn a_dropin_is_an_edit_of_its_own_file_and_reloads_systemd() {
     let content = content(&config(json!({"dropins": [
         {"unit": "nginx.service", "name": "10-limits", "set": {"/Service/Environment": ["A=1"]}},
         {"unit": "sync.timer", "name": "x.conf", "set": {"/Timer/Persistent": true}, "user": true}
-    ]}))).unwrap();
-    let Action::Edit(system) = &content.actions[0] else { panic!() };
-    assert_eq!(system.file, "/etc/systemd/system/nginx.service.d/10-limits.conf");
+    ]})))
+    .unwrap();
+    let Action::Edit(system) = &content.actions[0] else {
+        panic!()
+    };
+    assert_eq!(
+        system.file,
+        "/etc/systemd/system/nginx.service.d/10-limits.conf"
+    );
     assert_eq!(system.on_change, [["systemctl", "daemon-reload"]]);
-    let Action::Edit(user) = &content.actions[1] else { panic!() };
+    let Action::Edit(user) = &content.actions[1] else {
+        panic!()
+    };
     assert_eq!(user.file, "/etc/systemd/user/sync.timer.d/x.conf");
     assert!(user.on_change.is_empty());
 }
@@ -121,21 +160,33 @@ fn every_fault_is_found_at_once_with_its_pointer() {
         ("/symlinks/0/to", "invalid-target"),
         ("/directories/0/path", "duplicate-path"),
     ];
-    assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
+    assert_eq!(
+        found,
+        expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
+    );
 }
 
 #[test]
 fn changes_that_depend_on_their_order_are_refused() {
     let edit = |edit: Value| {
         let mut whole = json!({"file": "/e", "format": "yaml"});
-        whole.as_object_mut().unwrap().extend(edit.as_object().unwrap().clone());
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(edit.as_object().unwrap().clone());
         codes(json!({"edits": [whole]}))
     };
     assert_eq!(edit(json!({"set": {"/a": 1, "/a/b": 2}})).len(), 1);
     assert_eq!(edit(json!({"set": {"/a/b": 1}, "remove": ["/a"]})).len(), 1);
-    assert_eq!(edit(json!({"set": {"/a": []}, "append": {"/a": 1}})).len(), 1);
+    assert_eq!(
+        edit(json!({"set": {"/a": []}, "append": {"/a": 1}})).len(),
+        1
+    );
     assert_eq!(edit(json!({"set": {"/a": 1, "/a-b": 2, "/ab": 2}, "append": {"/c/d": 1}, "remove": ["/c/e"]})).len(), 0);
-    assert_eq!(edit(json!({"set": {"/a": 1, "/a-b": 2, "/a/c": 2}})).len(), 1);
+    assert_eq!(
+        edit(json!({"set": {"/a": 1, "/a-b": 2, "/a/c": 2}})).len(),
+        1
+    );
 }
 
 #[test]
@@ -158,7 +209,10 @@ fn what_the_schema_must_refuse_it_refuses() {
 
 #[test]
 fn an_empty_configuration_says_what_it_could_hold() {
-    assert_eq!(codes(json!({})), [(String::new(), "nothing-to-do".to_owned())]);
+    assert_eq!(
+        codes(json!({})),
+        [(String::new(), "nothing-to-do".to_owned())]
+    );
 }
 
 #[test]
@@ -176,5 +230,8 @@ fn an_agent_that_cannot_edit_is_named_when_the_target_is_known() {
     assert!(ConfigGenerator::validate(Some(&target), &config).is_empty());
     assert!(ConfigGenerator::validate(None, &config).is_empty());
     target.features = vec!["user-units".into()];
-    assert_eq!(ConfigGenerator::validate(Some(&target), &config)[0].code, "agent-too-old");
+    assert_eq!(
+        ConfigGenerator::validate(Some(&target), &config)[0].code,
+        "agent-too-old"
+    );
 }

@@ -75,14 +75,34 @@ impl Config {
             found.push(Diagnostic::error("/user", "invalid-name", reason));
         }
         if self.sources.is_empty() {
-            found.push(Diagnostic::error("/sources", "nothing-to-do", "the step stages nothing").with_hint("give it a source with `url` and `to`"));
+            found.push(
+                Diagnostic::error("/sources", "nothing-to-do", "the step stages nothing")
+                    .with_hint("give it a source with `url` and `to`"),
+            );
         }
         for (index, source) in self.sources.iter().enumerate() {
-            source.check(&root.key("sources").index(index), self.user.as_deref(), &mut found);
+            source.check(
+                &root.key("sources").index(index),
+                self.user.as_deref(),
+                &mut found,
+            );
         }
-        let files: Vec<_> = self.sources.iter().enumerate().filter(|(_, source)| source.unpack == Unpack::No).collect();
-        let targets: Vec<_> = files.iter().map(|(index, source)| (*index, source.target(self.user.as_deref()))).collect();
-        check_unique(targets.iter().map(|(index, target)| (root.key("sources").index(*index).key("to"), target.as_str())), &mut found);
+        let files: Vec<_> = self
+            .sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| source.unpack == Unpack::No)
+            .collect();
+        let targets: Vec<_> = files
+            .iter()
+            .map(|(index, source)| (*index, source.target(self.user.as_deref())))
+            .collect();
+        check_unique(
+            targets.iter().map(|(index, target)| {
+                (root.key("sources").index(*index).key("to"), target.as_str())
+            }),
+            &mut found,
+        );
         found
     }
 }
@@ -117,9 +137,19 @@ impl Source {
 
     fn check(&self, at: &Pointer, user: Option<&str>, found: &mut Vec<Diagnostic>) {
         match (&self.url, &self.content) {
-            (Some(_), Some(_)) => found.push(Diagnostic::error(at.clone(), "two-contents", "it has `url` and `content`").with_hint("keep one of the two")),
+            (Some(_), Some(_)) => found.push(
+                Diagnostic::error(at.clone(), "two-contents", "it has `url` and `content`")
+                    .with_hint("keep one of the two"),
+            ),
             (None, None) => {
-                found.push(Diagnostic::error(at.clone(), "no-content", "it has neither `url` nor `content`").with_hint("name the `url` of a file or archive"));
+                found.push(
+                    Diagnostic::error(
+                        at.clone(),
+                        "no-content",
+                        "it has neither `url` nor `content`",
+                    )
+                    .with_hint("name the `url` of a file or archive"),
+                );
             }
             _ => {}
         }
@@ -136,7 +166,14 @@ impl Source {
                 ("max_unpacked", self.max_unpacked != MAX_SIZE),
             ] {
                 if is_there {
-                    found.push(Diagnostic::error(at.key(key), "only-for-archives", "nothing is unpacked here").with_hint("say `unpack: true`, or take it away"));
+                    found.push(
+                        Diagnostic::error(
+                            at.key(key),
+                            "only-for-archives",
+                            "nothing is unpacked here",
+                        )
+                        .with_hint("say `unpack: true`, or take it away"),
+                    );
                 }
             }
         }
@@ -146,14 +183,32 @@ impl Source {
         let Some(content) = &self.content else { return };
         if content.len() > MAX_CONTENT {
             found.push(
-                Diagnostic::error(at.key("content"), "too-long", format!("{} bytes; at most {MAX_CONTENT} stand in a profile", content.len()))
-                    .with_hint("put it behind a URL"),
+                Diagnostic::error(
+                    at.key("content"),
+                    "too-long",
+                    format!(
+                        "{} bytes; at most {MAX_CONTENT} stand in a profile",
+                        content.len()
+                    ),
+                )
+                .with_hint("put it behind a URL"),
             );
         }
         check_text(&at.key("content"), content, found);
-        for (key, is_there) in [("unpack", self.unpack != Unpack::No), ("sha256", self.sha256.is_some()), ("credential", self.credential.is_some())] {
+        for (key, is_there) in [
+            ("unpack", self.unpack != Unpack::No),
+            ("sha256", self.sha256.is_some()),
+            ("credential", self.credential.is_some()),
+        ] {
             if is_there {
-                found.push(Diagnostic::error(at.key(key), "only-for-urls", "content that stands here is not fetched").with_hint("take it away, or name a `url`"));
+                found.push(
+                    Diagnostic::error(
+                        at.key(key),
+                        "only-for-urls",
+                        "content that stands here is not fetched",
+                    )
+                    .with_hint("take it away, or name a `url`"),
+                );
             }
         }
     }
@@ -163,21 +218,32 @@ impl Source {
         let relative = !self.to.starts_with(['/', '~']);
         if relative && user.is_none() {
             found.push(
-                Diagnostic::error(at, "relative-target", format!("`{}` is relative, and the step has no `user`", self.to))
-                    .with_hint(format!("write `/{}`, or name the `user` whose home it lies in", self.to)),
+                Diagnostic::error(
+                    at,
+                    "relative-target",
+                    format!("`{}` is relative, and the step has no `user`", self.to),
+                )
+                .with_hint(format!(
+                    "write `/{}`, or name the `user` whose home it lies in",
+                    self.to
+                )),
             );
             return;
         }
         let target = self.target(user);
         let verdict = match user {
             // The user's own name has its own finding.
-            Some(user) if relative => check_relative(target.strip_prefix(&format!("~{user}/")).unwrap_or(&target)),
+            Some(user) if relative => {
+                check_relative(target.strip_prefix(&format!("~{user}/")).unwrap_or(&target))
+            }
             _ => check_path(&target),
         };
         if let Err(reason) = verdict {
             found.push(
                 Diagnostic::error(at, "invalid-path", format!("`{}`: {reason}", self.to))
-                    .with_hint("write `/srv/www`, `~ada/Documents`, or with `user: ada` just `Documents`"),
+                    .with_hint(
+                        "write `/srv/www`, `~ada/Documents`, or with `user: ada` just `Documents`",
+                    ),
             );
         }
     }
@@ -192,7 +258,9 @@ impl<'de> Deserialize<'de> for Unpack {
             Value::Bool(true) => Ok(Self::Any),
             Value::String(kind) if kind == "tar" => Ok(Self::Tar),
             Value::String(kind) if kind == "zip" => Ok(Self::Zip),
-            other => Err(serde::de::Error::custom(format!("`unpack` is true, false, tar or zip, not {other}"))),
+            other => Err(serde::de::Error::custom(format!(
+                "`unpack` is true, false, tar or zip, not {other}"
+            ))),
         }
     }
 }

@@ -21,7 +21,9 @@ pub struct Archive {
 /// What is to be fetched, by the names of its pins.
 pub fn artefacts(config: &Config) -> Vec<(String, Artefact)> {
     let sources = config.sources.iter().enumerate();
-    sources.filter_map(|(index, source)| Some((name(index), source.artefact()?))).collect()
+    sources
+        .filter_map(|(index, source)| Some((name(index), source.artefact()?)))
+        .collect()
 }
 
 /// The name of the pin of a source: where it stands in the configuration.
@@ -30,28 +32,51 @@ pub fn name(index: usize) -> String {
 }
 
 /// Everything that the step puts into the guest. `archive` tells about the archive behind a pin.
-pub fn content<E>(config: &Config, mut archive: impl FnMut(usize) -> Result<Archive, E>) -> Result<StepContent, E> {
+pub fn content<E>(
+    config: &Config,
+    mut archive: impl FnMut(usize) -> Result<Archive, E>,
+) -> Result<StepContent, E> {
     let mut content = StepContent::default();
     for (index, source) in config.sources.iter().enumerate() {
         let path = source.target(config.user.as_deref());
-        let archive = if source.unpack == Unpack::No { None } else { Some(archive(index)?) };
+        let archive = if source.unpack == Unpack::No {
+            None
+        } else {
+            Some(archive(index)?)
+        };
         if let (Some(mode), Some(_)) = (source.directory_mode, archive) {
             content.entries.push(Entry {
                 path: path.clone(),
-                kind: EntryKind::Dir(entry_attrs(Some(mode), 0o755, source.owner.as_deref(), source.group.as_deref(), source.on_conflict)),
+                kind: EntryKind::Dir(entry_attrs(
+                    Some(mode),
+                    0o755,
+                    source.owner.as_deref(),
+                    source.group.as_deref(),
+                    source.on_conflict,
+                )),
             });
         }
         content.entries.push(Entry {
             kind: kind(source, index, &path, archive),
             path,
         });
-        content.notes.extend(source.artefact().and_then(|artefact| artefact.note()));
+        content
+            .notes
+            .extend(source.artefact().and_then(|artefact| artefact.note()));
     }
     Ok(content)
 }
 
 fn kind(source: &Source, index: usize, path: &str, archive: Option<Archive>) -> EntryKind {
-    let attrs = || entry_attrs(source.mode, 0o644, source.owner.as_deref(), source.group.as_deref(), source.on_conflict);
+    let attrs = || {
+        entry_attrs(
+            source.mode,
+            0o644,
+            source.owner.as_deref(),
+            source.group.as_deref(),
+            source.on_conflict,
+        )
+    };
     match (archive, &source.content) {
         (Some(archive), _) => EntryKind::Unpacked(Unpacked {
             pin: name(index),

@@ -34,7 +34,10 @@ impl Kind {
         let is_zip = head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06");
         if let Some(codec) = codec_of(head) {
             return match wish {
-                Unpack::Zip => Err(format!("`{name}` is packed with {}; a zip is not", codec_name(codec))),
+                Unpack::Zip => Err(format!(
+                    "`{name}` is packed with {}; a zip is not",
+                    codec_name(codec)
+                )),
                 Unpack::No | Unpack::Any | Unpack::Tar => Ok(tar(Some(codec))),
             };
         }
@@ -49,7 +52,9 @@ impl Kind {
                 } else if is_tar(head) || extension(name) == Some("tar") {
                     Ok(tar(None))
                 } else {
-                    Err(format!("`{name}` begins like no archive that is known (tar, with gzip, xz, zstd or bzip2 around it, or zip)"))
+                    Err(format!(
+                        "`{name}` begins like no archive that is known (tar, with gzip, xz, zstd or bzip2 around it, or zip)"
+                    ))
                 }
             }
         }
@@ -88,7 +93,8 @@ impl fmt::Display for Kind {
 
 /// Whether the first block is a tar header (POSIX.1-1988 or GNU), or the first of the two that end an empty archive.
 pub fn is_tar(head: &[u8]) -> bool {
-    head.get(257..262) == Some(b"ustar") || (head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0))
+    head.get(257..262) == Some(b"ustar")
+        || (head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0))
 }
 
 fn codec_of(head: &[u8]) -> Option<Codec> {
@@ -133,18 +139,39 @@ mod tests {
 
     #[test]
     fn the_first_bytes_decide_whatever_the_name_says() {
-        assert_eq!(kind(&[0x1f, 0x8b, 8], "x.zip", Unpack::Any).as_deref(), Some("tar+gzip"));
-        assert_eq!(kind(b"\xfd7zXZ\0", "x", Unpack::Any).as_deref(), Some("tar+xz"));
-        assert_eq!(kind(b"\x28\xb5\x2f\xfd", "x", Unpack::Tar).as_deref(), Some("tar+zstd"));
-        assert_eq!(kind(b"\x50\x2a\x4d\x18", "x", Unpack::Any).as_deref(), Some("tar+zstd"));
-        assert_eq!(kind(b"BZh9", "x", Unpack::Any).as_deref(), Some("tar+bzip2"));
-        assert_eq!(kind(b"PK\x03\x04", "x.tar", Unpack::Any).as_deref(), Some("zip"));
+        assert_eq!(
+            kind(&[0x1f, 0x8b, 8], "x.zip", Unpack::Any).as_deref(),
+            Some("tar+gzip")
+        );
+        assert_eq!(
+            kind(b"\xfd7zXZ\0", "x", Unpack::Any).as_deref(),
+            Some("tar+xz")
+        );
+        assert_eq!(
+            kind(b"\x28\xb5\x2f\xfd", "x", Unpack::Tar).as_deref(),
+            Some("tar+zstd")
+        );
+        assert_eq!(
+            kind(b"\x50\x2a\x4d\x18", "x", Unpack::Any).as_deref(),
+            Some("tar+zstd")
+        );
+        assert_eq!(
+            kind(b"BZh9", "x", Unpack::Any).as_deref(),
+            Some("tar+bzip2")
+        );
+        assert_eq!(
+            kind(b"PK\x03\x04", "x.tar", Unpack::Any).as_deref(),
+            Some("zip")
+        );
         assert_eq!(kind(&tar_head(), "x", Unpack::Any).as_deref(), Some("tar"));
     }
 
     #[test]
     fn a_tar_without_a_mark_is_known_by_its_extension() {
-        assert_eq!(kind(b"plain", "old.tar", Unpack::Any).as_deref(), Some("tar"));
+        assert_eq!(
+            kind(b"plain", "old.tar", Unpack::Any).as_deref(),
+            Some("tar")
+        );
         assert_eq!(kind(b"plain", "old", Unpack::Tar).as_deref(), Some("tar"));
     }
 

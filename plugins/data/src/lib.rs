@@ -44,7 +44,9 @@ impl Generator for DataGenerator {
             id: "data".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             title: "Data".into(),
-            summary: "Files, trees and archives from URLs and buckets, in the system or a user's home.".into(),
+            summary:
+                "Files, trees and archives from URLs and buckets, in the system or a user's home."
+                    .into(),
             os_families: vec![OsFamily::Linux],
             stage: StepStage::Files,
             capabilities: CapabilityRequest {
@@ -53,8 +55,14 @@ impl Generator for DataGenerator {
             },
             config_schema: include_str!("../schema.json").into(),
             examples: vec![
-                example("A user's documents from a bucket", include_str!("../examples/documents.json")),
-                example("A web site, a tool and a note", include_str!("../examples/site.json")),
+                example(
+                    "A user's documents from a bucket",
+                    include_str!("../examples/documents.json"),
+                ),
+                example(
+                    "A web site, a tool and a note",
+                    include_str!("../examples/site.json"),
+                ),
             ],
         }
     }
@@ -63,15 +71,28 @@ impl Generator for DataGenerator {
         config.check()
     }
 
-    fn resolve(_target: &Target, config: &Config, _previous: Option<Locked>) -> Result<LockFile, Error> {
+    fn resolve(
+        _target: &Target,
+        config: &Config,
+        _previous: Option<Locked>,
+    ) -> Result<LockFile, Error> {
         let artefacts = artefacts(config);
         job::progress("fetch", 0, Some(artefacts.len() as u64));
-        let mut pinned = pin_all(artefacts.iter().map(|(name, artefact)| (name.clone(), artefact)))?;
-        job::progress("fetch", artefacts.len() as u64, Some(artefacts.len() as u64));
+        let mut pinned = pin_all(
+            artefacts
+                .iter()
+                .map(|(name, artefact)| (name.clone(), artefact)),
+        )?;
+        job::progress(
+            "fetch",
+            artefacts.len() as u64,
+            Some(artefacts.len() as u64),
+        );
         let content = content(config, |index| {
             let wanted = name(index);
             let artefact = pinned.iter_mut().find(|pinned| pinned.pin.name == wanted);
-            let artefact = artefact.ok_or_else(|| Error::Fault(format!("nothing was fetched for {wanted}")))?;
+            let artefact = artefact
+                .ok_or_else(|| Error::Fault(format!("nothing was fetched for {wanted}")))?;
             let archive = inspect(config, index, &artefact.content)?;
             describe_archive(artefact, archive);
             Ok::<_, Error>(archive)
@@ -82,7 +103,13 @@ impl Generator for DataGenerator {
         })
     }
 
-    fn generate(_target: &Target, config: &Config, locked: &Locked, _instance: Option<&Instance>, sink: &Sink) -> Result<Summary, Error> {
+    fn generate(
+        _target: &Target,
+        config: &Config,
+        locked: &Locked,
+        _instance: Option<&Instance>,
+        sink: &Sink,
+    ) -> Result<Summary, Error> {
         content(config, |index| recall(locked, index))?.write(locked, sink)
     }
 }
@@ -93,34 +120,59 @@ fn inspect(config: &Config, index: usize, artefact: &Blob) -> Result<Archive, Er
     let url = source.url.as_deref().unwrap_or_default();
     let refused = |code: &str, message: String| {
         let finding = Diagnostic::error(format!("{}/unpack", name(index)), code, message);
-        Error::InvalidConfig(vec![finding.with_hint("take `unpack` away to stage the file as it is, or repack it")])
+        Error::InvalidConfig(vec![
+            finding.with_hint("take `unpack` away to stage the file as it is, or repack it"),
+        ])
     };
     let file = bootsplice_sdk::source::file_name(url);
-    let kind = ArchiveKind::of(&artefact.head(HEAD)?, file, source.unpack).map_err(|reason| refused("not-an-archive", reason))?;
+    let kind = ArchiveKind::of(&artefact.head(HEAD)?, file, source.unpack)
+        .map_err(|reason| refused("not-an-archive", reason))?;
     let unpacked = match (kind.format, kind.codec) {
-        (UnpackFormat::Zip, _) => zip::unpacked_size(&mut artefact.reader()).map_err(|error| match error.kind() {
-            ErrorKind::InvalidData | ErrorKind::UnexpectedEof => refused("damaged-archive", format!("{url}: {error}")),
-            _ => from_io(error),
-        })?,
+        (UnpackFormat::Zip, _) => {
+            zip::unpacked_size(&mut artefact.reader()).map_err(|error| match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    refused("damaged-archive", format!("{url}: {error}"))
+                }
+                _ => from_io(error),
+            })?
+        }
         (UnpackFormat::Tar, None) => artefact.size(),
         (UnpackFormat::Tar, Some(codec)) => {
             let plain = artefact.decompress(codec, source.max_unpacked)?;
-            if plain.size() >= 512 && !kind::is_tar(&plain.head(HEAD)?) && source.unpack != config::Unpack::Tar {
-                return Err(refused("not-an-archive", format!("`{file}` is packed, and what is in it is no tar")));
+            if plain.size() >= 512
+                && !kind::is_tar(&plain.head(HEAD)?)
+                && source.unpack != config::Unpack::Tar
+            {
+                return Err(refused(
+                    "not-an-archive",
+                    format!("`{file}` is packed, and what is in it is no tar"),
+                ));
             }
             plain.size()
         }
     };
     if unpacked > source.max_unpacked {
-        return Err(refused("too-large", format!("{url}: {unpacked} bytes unpacked; `max_unpacked` allows {}", source.max_unpacked)));
+        return Err(refused(
+            "too-large",
+            format!(
+                "{url}: {unpacked} bytes unpacked; `max_unpacked` allows {}",
+                source.max_unpacked
+            ),
+        ));
     }
     Ok(Archive { kind, unpacked })
 }
 
 /// Writes into the pin what [`recall`] reads.
 fn describe_archive(artefact: &mut Pinned, archive: Archive) {
-    artefact.pin.attributes.push((KIND.into(), archive.kind.to_string()));
-    artefact.pin.attributes.push((UNPACKED.into(), archive.unpacked.to_string()));
+    artefact
+        .pin
+        .attributes
+        .push((KIND.into(), archive.kind.to_string()));
+    artefact
+        .pin
+        .attributes
+        .push((UNPACKED.into(), archive.unpacked.to_string()));
 }
 
 fn recall(locked: &Locked, index: usize) -> Result<Archive, Error> {
@@ -129,7 +181,10 @@ fn recall(locked: &Locked, index: usize) -> Result<Archive, Error> {
     let unpacked = attribute(pin, UNPACKED).and_then(|size| size.parse().ok());
     match (kind, unpacked) {
         (Some(kind), Some(unpacked)) => Ok(Archive { kind, unpacked }),
-        _ => Err(Error::Fault(format!("the lock file does not say what archive {} is: resolve again", pin.name))),
+        _ => Err(Error::Fault(format!(
+            "the lock file does not say what archive {} is: resolve again",
+            pin.name
+        ))),
     }
 }
 

@@ -26,7 +26,10 @@ fn config(value: Value) -> Config {
 
 fn codes(value: Value) -> Vec<(String, String)> {
     let found = reader::read::<Config>(&value.to_string()).unwrap().check();
-    found.into_iter().map(|finding| (finding.pointer, finding.code)).collect()
+    found
+        .into_iter()
+        .map(|finding| (finding.pointer, finding.code))
+        .collect()
 }
 
 /// The content when every archive is a tar in zstd of a thousand bytes.
@@ -53,11 +56,20 @@ fn the_examples_are_valid_and_the_descriptor_is_whole() {
 #[test]
 fn an_archive_for_a_user_is_unpacked_in_her_home_and_its_digest_is_noted() {
     let content = staged(serde_json::from_str(DOCUMENTS).unwrap());
-    let [Entry { path, kind: Kind::Unpacked(unpack) }] = content.entries.as_slice() else {
+    let [
+        Entry {
+            path,
+            kind: Kind::Unpacked(unpack),
+        },
+    ] = content.entries.as_slice()
+    else {
         panic!("{:?}", content.entries);
     };
     assert_eq!(path, "~ada/Documents");
-    assert_eq!((unpack.pin.as_str(), unpack.codec, unpack.max_size), ("/sources/0", Some(Codec::Zstd), 1000));
+    assert_eq!(
+        (unpack.pin.as_str(), unpack.codec, unpack.max_size),
+        ("/sources/0", Some(Codec::Zstd), 1000)
+    );
     assert_eq!(unpack.owner, None, "what lies in a home is its user's");
     assert!(content.notes[0].contains("s3://team/ada/docs.tar.zst"));
 }
@@ -70,18 +82,32 @@ fn a_target_with_a_slash_at_its_end_keeps_the_files_name() {
         {"content": "{\"id\": \"{{instance:id}}\"}", "to": "id.json"},
         {"content": "{{plain}}", "to": "~bob/x"}
     ]}));
-    let paths: Vec<_> = content.entries.iter().map(|entry| entry.path.as_str()).collect();
-    assert_eq!(paths, ["~ada/bin/jot", "/srv/www", "~ada/id.json", "~bob/x"]);
+    let paths: Vec<_> = content
+        .entries
+        .iter()
+        .map(|entry| entry.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        ["~ada/bin/jot", "/srv/www", "~ada/id.json", "~bob/x"]
+    );
     assert!(matches!(&content.entries[0].kind, Kind::Pinned(attrs, _) if attrs.mode == 0o755));
-    assert!(matches!(&content.entries[2].kind, Kind::Template(_, _, TemplateFormat::Json)));
+    assert!(matches!(
+        &content.entries[2].kind,
+        Kind::Template(_, _, TemplateFormat::Json)
+    ));
     assert!(matches!(&content.entries[3].kind, Kind::Bytes(_, bytes) if bytes == b"{{plain}}"));
 }
 
 #[test]
 fn a_directorys_mode_is_an_entry_before_its_members() {
-    let content = staged(json!({"sources": [{"url": "https://e.example/a.tar", "unpack": true, "to": "/srv/www", "directory_mode": "0750", "owner": "www-data"}]}));
+    let content = staged(
+        json!({"sources": [{"url": "https://e.example/a.tar", "unpack": true, "to": "/srv/www", "directory_mode": "0750", "owner": "www-data"}]}),
+    );
     assert!(matches!(&content.entries[0].kind, Kind::Dir(attrs) if attrs.mode == 0o750));
-    assert!(matches!(&content.entries[1].kind, Kind::Unpacked(unpack) if unpack.owner.as_ref().unwrap().group == "www-data"));
+    assert!(
+        matches!(&content.entries[1].kind, Kind::Unpacked(unpack) if unpack.owner.as_ref().unwrap().group == "www-data")
+    );
 }
 
 #[test]
@@ -93,20 +119,31 @@ fn what_resolve_learned_comes_back_from_the_lock_file() {
             urls: vec!["s3://team/x".into()],
             digest: format!("sha256:{}", "0".repeat(64)),
             size: 1,
-            attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            attributes: attributes
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
         }],
         state: None,
     };
     let archive = recall(&pin(&[("kind", "tar+xz"), ("unpacked", "77")]), 0).unwrap();
-    assert_eq!((archive.kind.codec, archive.unpacked), (Some(Codec::Xz), 77));
+    assert_eq!(
+        (archive.kind.codec, archive.unpacked),
+        (Some(Codec::Xz), 77)
+    );
     assert!(recall(&pin(&[("kind", "tar+xz")]), 0).is_err());
     assert!(recall(&pin(&[]), 1).is_err());
 }
 
 #[test]
 fn sources_in_place_are_not_fetched() {
-    let config = config(json!({"sources": [{"content": "x", "to": "/a"}, {"url": "file:///srv/b", "to": "/b"}]}));
-    let names: Vec<_> = artefacts(&config).into_iter().map(|(name, _)| name).collect();
+    let config = config(
+        json!({"sources": [{"content": "x", "to": "/a"}, {"url": "file:///srv/b", "to": "/b"}]}),
+    );
+    let names: Vec<_> = artefacts(&config)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(names, ["/sources/1"]);
 }
 
@@ -132,13 +169,17 @@ fn every_fault_is_found_at_once_with_its_pointer() {
         ("/sources/3/owner", "invalid-name"),
         ("/sources/5/to", "duplicate-path"),
     ];
-    assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
+    assert_eq!(
+        found,
+        expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
+    );
 }
 
 #[test]
 fn a_relative_target_cannot_leave_the_home() {
     for to in ["../bob/x", "a/../../x", "a//b", "./x"] {
-        let found = codes(json!({"user": "ada", "sources": [{"url": "https://a.example/x", "to": to}]}));
+        let found =
+            codes(json!({"user": "ada", "sources": [{"url": "https://a.example/x", "to": to}]}));
         assert_eq!(found.len(), 1, "{to}");
     }
 }

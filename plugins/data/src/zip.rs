@@ -33,16 +33,30 @@ fn end_record<R: Read + Seek>(zip: &mut R, size: u64) -> io::Result<(u64, u64, u
     zip.seek(SeekFrom::Start(tail_at))?;
     let mut tail = Vec::new();
     zip.by_ref().take(END_MAX).read_to_end(&mut tail)?;
-    let last = tail.len().checked_sub(22).ok_or_else(|| wrong("it is too short"))?;
-    let found = (0..=last).rev().find(|at| tail[*at..].starts_with(b"PK\x05\x06") && at + 22 + usize::from(u16_at(&tail, at + 20)) == tail.len());
+    let last = tail
+        .len()
+        .checked_sub(22)
+        .ok_or_else(|| wrong("it is too short"))?;
+    let found = (0..=last).rev().find(|at| {
+        tail[*at..].starts_with(b"PK\x05\x06")
+            && at + 22 + usize::from(u16_at(&tail, at + 20)) == tail.len()
+    });
     let at = found.ok_or_else(|| wrong("its end record is missing: it is cut off, or no zip"))?;
-    Ok((u16_at(&tail, at + 10).into(), u32_at(&tail, at + 16).into(), tail_at + at as u64))
+    Ok((
+        u16_at(&tail, at + 10).into(),
+        u32_at(&tail, at + 16).into(),
+        tail_at + at as u64,
+    ))
 }
 
 /// The same from the Zip64 records, which lie before the end record.
 fn end_record_64<R: Read + Seek>(zip: &mut R, end_at: u64) -> io::Result<(u64, u64)> {
     let mut locator = [0; 20];
-    zip.seek(SeekFrom::Start(end_at.checked_sub(20).ok_or_else(|| wrong("its Zip64 locator is missing"))?))?;
+    zip.seek(SeekFrom::Start(
+        end_at
+            .checked_sub(20)
+            .ok_or_else(|| wrong("its Zip64 locator is missing"))?,
+    ))?;
     zip.read_exact(&mut locator)?;
     if !locator.starts_with(b"PK\x06\x07") {
         return Err(wrong("its Zip64 locator is missing"));
@@ -115,8 +129,12 @@ mod tests {
     fn archive(sizes: &[usize], large: bool, comment: &str) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (index, size) in sizes.iter().enumerate() {
-            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
-            writer.start_file(format!("member-{index}"), options).unwrap();
+            let options = SimpleFileOptions::default()
+                .compression_method(CompressionMethod::Stored)
+                .large_file(large);
+            writer
+                .start_file(format!("member-{index}"), options)
+                .unwrap();
             writer.write_all(&vec![7; *size]).unwrap();
         }
         writer.set_comment(comment).unwrap();
@@ -130,8 +148,14 @@ mod tests {
     #[test]
     fn the_sizes_of_all_members_are_added() {
         assert_eq!(size(&archive(&[], false, "")).unwrap(), 0);
-        assert_eq!(size(&archive(&[1, 100_000, 0], false, "")).unwrap(), 100_001);
-        assert_eq!(size(&archive(&[5; 300], true, "PK\x05\x06 in a comment")).unwrap(), 1500);
+        assert_eq!(
+            size(&archive(&[1, 100_000, 0], false, "")).unwrap(),
+            100_001
+        );
+        assert_eq!(
+            size(&archive(&[5; 300], true, "PK\x05\x06 in a comment")).unwrap(),
+            1500
+        );
     }
 
     #[test]

@@ -74,8 +74,16 @@ impl Config {
         if let Some(Err(reason)) = self.user.as_deref().map(check_user) {
             found.push(Diagnostic::error("/user", "invalid-name", reason));
         }
-        if let Some(Err(reason)) = self.working_directory.as_deref().filter(|directory| *directory != "/").map(check_path) {
-            found.push(Diagnostic::error("/working_directory", "invalid-path", reason).with_hint("write `/srv/app` or `~ada/work`"));
+        if let Some(Err(reason)) = self
+            .working_directory
+            .as_deref()
+            .filter(|directory| *directory != "/")
+            .map(check_path)
+        {
+            found.push(
+                Diagnostic::error("/working_directory", "invalid-path", reason)
+                    .with_hint("write `/srv/app` or `~ada/work`"),
+            );
         }
         for (index, file) in self.files.iter().enumerate() {
             file.check(&root.key("files").index(index), &mut found);
@@ -95,14 +103,28 @@ impl Config {
     fn check_script(&self, root: &Pointer, found: &mut Vec<Diagnostic>) {
         if !self.interpreter.starts_with('/') || check_path(&self.interpreter).is_err() {
             found.push(
-                Diagnostic::error("/interpreter", "invalid-path", format!("`{}` is no absolute path", self.interpreter))
-                    .with_hint("write `/bin/sh` or `/usr/bin/python3`; options belong into the text"),
+                Diagnostic::error(
+                    "/interpreter",
+                    "invalid-path",
+                    format!("`{}` is no absolute path", self.interpreter),
+                )
+                .with_hint("write `/bin/sh` or `/usr/bin/python3`; options belong into the text"),
             );
         }
         match (&self.text, &self.file) {
-            (Some(_), Some(_)) => found.push(Diagnostic::error("", "two-scripts", "it has `text` and `file`").with_hint("keep one of the two")),
+            (Some(_), Some(_)) => found.push(
+                Diagnostic::error("", "two-scripts", "it has `text` and `file`")
+                    .with_hint("keep one of the two"),
+            ),
             (None, None) if self.services.is_empty() && self.files.is_empty() => {
-                found.push(Diagnostic::error("", "nothing-to-do", "there is nothing to run and nothing to register").with_hint("give it `text`, `file`, `files` or `services`"));
+                found.push(
+                    Diagnostic::error(
+                        "",
+                        "nothing-to-do",
+                        "there is nothing to run and nothing to register",
+                    )
+                    .with_hint("give it `text`, `file`, `files` or `services`"),
+                );
             }
             (None, None) => self.check_unused(root, found),
             _ => {}
@@ -136,7 +158,10 @@ impl Config {
             ("working_directory", self.working_directory.is_some()),
         ] {
             if is_there {
-                found.push(Diagnostic::error(root.key(key), "no-script", "there is no script to use it").with_hint("give the step `text` or `file`; a service has its own `user`"));
+                found.push(
+                    Diagnostic::error(root.key(key), "no-script", "there is no script to use it")
+                        .with_hint("give the step `text` or `file`; a service has its own `user`"),
+                );
             }
         }
     }
@@ -149,11 +174,32 @@ impl Config {
         for (list, name) in parameters.chain(environment).chain(secrets) {
             let at = root.key(list).key(name);
             if !is_variable(name) {
-                found.push(Diagnostic::error(at, "invalid-name", format!("`{name}` is no name of an environment variable")).with_hint("use letters, digits and `_`, not beginning with a digit"));
+                found.push(
+                    Diagnostic::error(
+                        at,
+                        "invalid-name",
+                        format!("`{name}` is no name of an environment variable"),
+                    )
+                    .with_hint("use letters, digits and `_`, not beginning with a digit"),
+                );
             } else if name.starts_with("BOOTSPLICE_") {
-                found.push(Diagnostic::error(at, "reserved-name", "names with `BOOTSPLICE_` belong to the agent").with_hint("choose another name"));
+                found.push(
+                    Diagnostic::error(
+                        at,
+                        "reserved-name",
+                        "names with `BOOTSPLICE_` belong to the agent",
+                    )
+                    .with_hint("choose another name"),
+                );
             } else if let Some(first) = seen.insert(name, list) {
-                found.push(Diagnostic::error(at, "duplicate-variable", format!("`{name}` stands under `{first}` already")).with_hint("keep one of the two"));
+                found.push(
+                    Diagnostic::error(
+                        at,
+                        "duplicate-variable",
+                        format!("`{name}` stands under `{first}` already"),
+                    )
+                    .with_hint("keep one of the two"),
+                );
             }
         }
         for (name, parameter) in &self.parameters {
@@ -165,21 +211,46 @@ impl Config {
             check_text(&at, value, found);
         }
         for (name, secret) in &self.secrets {
-            let fits = (1..=128).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+            let fits = (1..=128).contains(&secret.len())
+                && secret
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
             if !fits {
-                found.push(Diagnostic::error(root.key("secrets").key(name), "invalid-name", "a secret's name has 1 to 128 letters, digits, `.`, `_` and `-`").with_hint("give the name of a secret, never its value"));
+                found.push(
+                    Diagnostic::error(
+                        root.key("secrets").key(name),
+                        "invalid-name",
+                        "a secret's name has 1 to 128 letters, digits, `.`, `_` and `-`",
+                    )
+                    .with_hint("give the name of a secret, never its value"),
+                );
             }
         }
     }
 
     fn check_places(&self, root: &Pointer, found: &mut Vec<Diagnostic>) {
-        let files = self.files.iter().enumerate().map(|(index, file)| (root.key("files").index(index).key("path"), file.path.clone()));
-        let units = self.services.iter().enumerate().filter_map(|(index, service)| {
-            let at = root.key("services").index(index);
-            service.content.as_ref().map(|_| (at.key("content"), service.path()))
+        let files = self.files.iter().enumerate().map(|(index, file)| {
+            (
+                root.key("files").index(index).key("path"),
+                file.path.clone(),
+            )
         });
+        let units = self
+            .services
+            .iter()
+            .enumerate()
+            .filter_map(|(index, service)| {
+                let at = root.key("services").index(index);
+                service
+                    .content
+                    .as_ref()
+                    .map(|_| (at.key("content"), service.path()))
+            });
         let places: Vec<_> = files.chain(units).collect();
-        check_unique(places.iter().map(|(at, path)| (at.clone(), path.as_str())), found);
+        check_unique(
+            places.iter().map(|(at, path)| (at.clone(), path.as_str())),
+            found,
+        );
     }
 }
 
@@ -196,7 +267,11 @@ impl Service {
 
     fn check(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         if let Err(reason) = check_unit(&self.unit) {
-            found.push(Diagnostic::error(at.key("unit"), "invalid-name", format!("`{}`: {reason}", self.unit)));
+            found.push(Diagnostic::error(
+                at.key("unit"),
+                "invalid-name",
+                format!("`{}`: {reason}", self.unit),
+            ));
         } else if self.unit.contains("@.") && (self.start || self.enable) {
             found.push(
                 Diagnostic::error(at.key("unit"), "template-unit", format!("`{}` is a template: only its instances are enabled and started", self.unit))
@@ -208,18 +283,31 @@ impl Service {
         }
         match &self.content {
             Some(content) if content.len() > MAX_CONTENT => {
-                found.push(Diagnostic::error(at.key("content"), "too-long", format!("{} bytes; at most {MAX_CONTENT}", content.len())));
+                found.push(Diagnostic::error(
+                    at.key("content"),
+                    "too-long",
+                    format!("{} bytes; at most {MAX_CONTENT}", content.len()),
+                ));
             }
             Some(content) => {
                 check_text(&at.key("content"), content, found);
                 if self.enable && !content.lines().any(|line| line.trim() == "[Install]") {
                     found.push(
-                        Diagnostic::error(at.key("enable"), "nothing-to-enable", "the unit file has no [Install] section").with_hint("add one, or say `enable: false`"),
+                        Diagnostic::error(
+                            at.key("enable"),
+                            "nothing-to-enable",
+                            "the unit file has no [Install] section",
+                        )
+                        .with_hint("add one, or say `enable: false`"),
                     );
                 }
             }
             None if !self.enable && !self.start => {
-                found.push(Diagnostic::error(at.clone(), "nothing-to-do", "the unit is neither written, enabled nor started"));
+                found.push(Diagnostic::error(
+                    at.clone(),
+                    "nothing-to-do",
+                    "the unit is neither written, enabled nor started",
+                ));
             }
             None => {}
         }
@@ -232,16 +320,28 @@ pub const UNIT_FORMAT: Format = Format::Ini;
 /// Findings about the text of a script, wherever it came from.
 pub fn check_script_text(at: &Pointer, text: &str, found: &mut Vec<Diagnostic>) {
     if text.trim().is_empty() {
-        found.push(Diagnostic::error(at.clone(), "empty-script", "the script is empty"));
+        found.push(Diagnostic::error(
+            at.clone(),
+            "empty-script",
+            "the script is empty",
+        ));
     }
     if text.len() > MAX_TEXT {
         found.push(
-            Diagnostic::error(at.clone(), "too-long", format!("{} bytes; at most {MAX_TEXT}", text.len()))
-                .with_hint("put the long part under `files` and call it"),
+            Diagnostic::error(
+                at.clone(),
+                "too-long",
+                format!("{} bytes; at most {MAX_TEXT}", text.len()),
+            )
+            .with_hint("put the long part under `files` and call it"),
         );
     }
     if text.contains('\0') {
-        found.push(Diagnostic::error(at.clone(), "holds-nul", "a script is text, without NUL"));
+        found.push(Diagnostic::error(
+            at.clone(),
+            "holds-nul",
+            "a script is text, without NUL",
+        ));
     }
     if has_placeholders(text) {
         found.push(
@@ -253,7 +353,10 @@ pub fn check_script_text(at: &Pointer, text: &str, found: &mut Vec<Diagnostic>) 
 
 fn is_variable(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_') && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn shell() -> String {

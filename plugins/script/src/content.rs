@@ -17,7 +17,11 @@ pub fn sources(config: &Config) -> Vec<(String, &Source)> {
     let script = config.file.iter().map(|source| (SCRIPT.to_owned(), source));
     let files = config.files.iter().enumerate();
     script
-        .chain(files.filter_map(|(index, file)| Some((place(index).to_string(), file.source.as_ref()?))))
+        .chain(
+            files.filter_map(|(index, file)| {
+                Some((place(index).to_string(), file.source.as_ref()?))
+            }),
+        )
         .collect()
 }
 
@@ -27,10 +31,24 @@ pub fn content(config: &Config, text: Option<&str>) -> StepContent {
     for (index, file) in config.files.iter().enumerate() {
         content.entries.push(file.entry(&place(index)));
     }
-    content.entries.extend(config.services.iter().filter_map(unit_file));
-    content.actions.extend(text.map(|text| Action::Run(command(config, text))));
-    content.actions.extend(config.services.iter().filter(|service| service.enable || service.start).map(register));
-    content.notes.extend(sources(config).into_iter().filter_map(|(_, source)| source.note()));
+    content
+        .entries
+        .extend(config.services.iter().filter_map(unit_file));
+    content
+        .actions
+        .extend(text.map(|text| Action::Run(command(config, text))));
+    content.actions.extend(
+        config
+            .services
+            .iter()
+            .filter(|service| service.enable || service.start)
+            .map(register),
+    );
+    content.notes.extend(
+        sources(config)
+            .into_iter()
+            .filter_map(|(_, source)| source.note()),
+    );
     content
 }
 
@@ -39,9 +57,18 @@ fn place(index: usize) -> Pointer {
 }
 
 fn command(config: &Config, text: &str) -> Command {
-    let parameters = config.parameters.iter().map(|(name, parameter)| (name.clone(), parameter.text()));
-    let environment = config.environment.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let secrets = config.secrets.iter().map(|(name, secret)| (name.clone(), format!("{{{{secret:{secret}}}}}")));
+    let parameters = config
+        .parameters
+        .iter()
+        .map(|(name, parameter)| (name.clone(), parameter.text()));
+    let environment = config
+        .environment
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let secrets = config
+        .secrets
+        .iter()
+        .map(|(name, secret)| (name.clone(), format!("{{{{secret:{secret}}}}}")));
     let mut variables: Vec<_> = parameters.chain(environment).chain(secrets).collect();
     variables.sort();
     Command {

@@ -11,8 +11,8 @@ mod tests;
 
 use bootsplice_sdk::blobs::Blob;
 use bootsplice_sdk::prelude::*;
-use bootsplice_sdk::source::{open, pin_all};
 use bootsplice_sdk::refuse;
+use bootsplice_sdk::source::{open, pin_all};
 
 use crate::config::{Config, MAX_TEXT, check_script_text};
 use crate::content::{SCRIPT, content, sources};
@@ -34,17 +34,29 @@ impl Generator for ScriptGenerator {
             id: "script".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             title: "Script".into(),
-            summary: "A script with typed parameters and secrets, and services to enable and start.".into(),
+            summary:
+                "A script with typed parameters and secrets, and services to enable and start."
+                    .into(),
             os_families: vec![OsFamily::Linux],
             stage: StepStage::Late,
             capabilities: CapabilityRequest {
-                fetch: vec!["${config:/file/url}".into(), "${config:/files/*/source/url}".into()],
-                secrets: vec!["/secrets/*".into(), "/file/credential".into(), "/files/*/source/credential".into()],
+                fetch: vec![
+                    "${config:/file/url}".into(),
+                    "${config:/files/*/source/url}".into(),
+                ],
+                secrets: vec![
+                    "/secrets/*".into(),
+                    "/file/credential".into(),
+                    "/files/*/source/credential".into(),
+                ],
             },
             config_schema: include_str!("../schema.json").into(),
             examples: vec![
                 example("A key for a user", include_str!("../examples/key.json")),
-                example("Parameters, and services of the system and of a user", include_str!("../examples/services.json")),
+                example(
+                    "Parameters, and services of the system and of a user",
+                    include_str!("../examples/services.json"),
+                ),
             ],
         }
     }
@@ -53,10 +65,16 @@ impl Generator for ScriptGenerator {
         config.check()
     }
 
-    fn resolve(_target: &Target, config: &Config, _previous: Option<Locked>) -> Result<LockFile, Error> {
+    fn resolve(
+        _target: &Target,
+        config: &Config,
+        _previous: Option<Locked>,
+    ) -> Result<LockFile, Error> {
         let pinned = pin_all(sources(config))?;
         let script = pinned.iter().find(|pinned| pinned.pin.name == SCRIPT);
-        let fetched = script.map(|script| script_text(&script.content)).transpose()?;
+        let fetched = script
+            .map(|script| script_text(&script.content))
+            .transpose()?;
         let content = content(config, fetched.as_deref().or(config.text.as_deref()));
         Ok(LockFile {
             pins: pinned.into_iter().map(|pinned| pinned.pin).collect(),
@@ -64,7 +82,13 @@ impl Generator for ScriptGenerator {
         })
     }
 
-    fn generate(_target: &Target, config: &Config, locked: &Locked, _instance: Option<&Instance>, sink: &Sink) -> Result<Summary, Error> {
+    fn generate(
+        _target: &Target,
+        config: &Config,
+        locked: &Locked,
+        _instance: Option<&Instance>,
+        sink: &Sink,
+    ) -> Result<Summary, Error> {
         let fetched = match &config.file {
             Some(_) => Some(script_text(&open(locked, SCRIPT)?)?),
             None => None,
@@ -77,12 +101,20 @@ impl Generator for ScriptGenerator {
 fn script_text(file: &Blob) -> Result<String, Error> {
     let at = Pointer::root().key("file");
     if file.size() > MAX_TEXT as u64 {
-        let finding = Diagnostic::error(at, "too-long", format!("{} bytes; a script has at most {MAX_TEXT}", file.size()));
-        return Err(Error::InvalidConfig(vec![finding.with_hint("put the long part under `files` and call it")]));
+        let finding = Diagnostic::error(
+            at,
+            "too-long",
+            format!("{} bytes; a script has at most {MAX_TEXT}", file.size()),
+        );
+        return Err(Error::InvalidConfig(vec![
+            finding.with_hint("put the long part under `files` and call it"),
+        ]));
     }
     let text = String::from_utf8(file.bytes(MAX_TEXT)?).map_err(|_| {
         let finding = Diagnostic::error(at.clone(), "not-text", "the file is not UTF-8 text");
-        Error::InvalidConfig(vec![finding.with_hint("put a program under `files`, and run it from `text`")])
+        Error::InvalidConfig(vec![
+            finding.with_hint("put a program under `files`, and run it from `text`"),
+        ])
     })?;
     let mut found = Vec::new();
     check_script_text(&at, &text, &mut found);

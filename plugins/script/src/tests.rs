@@ -27,14 +27,22 @@ fn made(value: Value) -> StepContent {
 
 fn codes(value: Value) -> Vec<(String, String)> {
     let found = reader::read::<Config>(&value.to_string()).unwrap().check();
-    found.into_iter().map(|finding| (finding.pointer, finding.code)).collect()
+    found
+        .into_iter()
+        .map(|finding| (finding.pointer, finding.code))
+        .collect()
 }
 
 #[test]
 fn the_examples_are_valid_and_the_descriptor_is_whole() {
     let descriptor = ScriptGenerator::describe();
     assert_eq!(descriptor.stage, StepStage::Late);
-    assert!(descriptor.capabilities.secrets.contains(&"/secrets/*".to_owned()));
+    assert!(
+        descriptor
+            .capabilities
+            .secrets
+            .contains(&"/secrets/*".to_owned())
+    );
     for example in descriptor.examples {
         refuse(config(serde_json::from_str(&example.config).unwrap()).check()).unwrap();
     }
@@ -47,58 +55,103 @@ fn a_secret_is_a_variable_that_the_host_fills() {
         panic!("{:?}", content.actions);
     };
     assert_eq!(command.interpreter, "/bin/sh");
-    assert_eq!(command.environment, [("KEY".to_owned(), "{{secret:ada-api-key}}".to_owned())]);
-    assert_eq!(command.text, "install -m 600 /dev/null ~ada/.key && printf %s \"$KEY\" > ~ada/.key");
+    assert_eq!(
+        command.environment,
+        [("KEY".to_owned(), "{{secret:ada-api-key}}".to_owned())]
+    );
+    assert_eq!(
+        command.text,
+        "install -m 600 /dev/null ~ada/.key && printf %s \"$KEY\" > ~ada/.key"
+    );
     assert!(content.entries.is_empty());
 }
 
 #[test]
 fn services_come_after_the_script_and_their_files_before_it() {
     let content = made(serde_json::from_str(include_str!("../examples/services.json")).unwrap());
-    let paths: Vec<_> = content.entries.iter().map(|entry| entry.path.as_str()).collect();
+    let paths: Vec<_> = content
+        .entries
+        .iter()
+        .map(|entry| entry.path.as_str())
+        .collect();
     assert_eq!(
         paths,
-        ["/etc/systemd/system/worker.service", "~ada/.config/systemd/user/sync.timer", "~ada/.config/systemd/user/sync.service"]
+        [
+            "/etc/systemd/system/worker.service",
+            "~ada/.config/systemd/user/sync.timer",
+            "~ada/.config/systemd/user/sync.service"
+        ]
     );
     assert!(matches!(content.actions[0], Action::Run(_)));
     let units: Vec<_> = content.actions[1..]
         .iter()
         .map(|action| match action {
-            Action::Service(service) => (service.unit.as_str(), service.user.as_deref(), service.enable, service.start),
+            Action::Service(service) => (
+                service.unit.as_str(),
+                service.user.as_deref(),
+                service.enable,
+                service.start,
+            ),
             other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(
         units,
-        [("worker.service", None, true, true), ("sync.timer", Some("ada"), true, true), ("nginx.service", None, true, false)]
+        [
+            ("worker.service", None, true, true),
+            ("sync.timer", Some("ada"), true, true),
+            ("nginx.service", None, true, false)
+        ]
     );
 }
 
 #[test]
 fn a_value_with_shell_syntax_stays_out_of_the_text() {
-    let content = made(json!({"text": "echo \"$NAME\"", "parameters": {"NAME": {"type": "string", "value": "'; rm -rf / #"}}}));
-    let Action::Run(command) = &content.actions[0] else { panic!() };
+    let content = made(
+        json!({"text": "echo \"$NAME\"", "parameters": {"NAME": {"type": "string", "value": "'; rm -rf / #"}}}),
+    );
+    let Action::Run(command) = &content.actions[0] else {
+        panic!()
+    };
     assert_eq!(command.text, "echo \"$NAME\"");
-    assert_eq!(command.environment, [("NAME".to_owned(), "'; rm -rf / #".to_owned())]);
+    assert_eq!(
+        command.environment,
+        [("NAME".to_owned(), "'; rm -rf / #".to_owned())]
+    );
 }
 
 #[test]
 fn variables_are_sorted_by_name_whatever_list_they_stand_in() {
-    let content = made(json!({"text": "true", "parameters": {"B": {"type": "boolean", "value": true}}, "environment": {"C": "{{instance:id}}"}, "secrets": {"A": "s"}}));
-    let Action::Run(command) = &content.actions[0] else { panic!() };
-    let names: Vec<_> = command.environment.iter().map(|(name, _)| name.as_str()).collect();
+    let content = made(
+        json!({"text": "true", "parameters": {"B": {"type": "boolean", "value": true}}, "environment": {"C": "{{instance:id}}"}, "secrets": {"A": "s"}}),
+    );
+    let Action::Run(command) = &content.actions[0] else {
+        panic!()
+    };
+    let names: Vec<_> = command
+        .environment
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(names, ["A", "B", "C"]);
 }
 
 #[test]
 fn a_unit_with_a_placeholder_is_a_template() {
-    let content = made(json!({"services": [{"unit": "a.service", "content": "[Service]\nExecStart=/bin/x {{instance:id}}\n", "enable": false}]}));
-    assert!(matches!(content.entries[0].kind, Kind::Template(_, _, TemplateFormat::Ini)));
+    let content = made(
+        json!({"services": [{"unit": "a.service", "content": "[Service]\nExecStart=/bin/x {{instance:id}}\n", "enable": false}]}),
+    );
+    assert!(matches!(
+        content.entries[0].kind,
+        Kind::Template(_, _, TemplateFormat::Ini)
+    ));
 }
 
 #[test]
 fn a_script_from_a_url_is_pinned_and_noted() {
-    let config = config(json!({"file": {"url": "s3://team/setup.sh"}, "files": [{"path": "/opt/x", "source": {"url": "https://a.example/x"}}]}));
+    let config = config(
+        json!({"file": {"url": "s3://team/setup.sh"}, "files": [{"path": "/opt/x", "source": {"url": "https://a.example/x"}}]}),
+    );
     let names: Vec<_> = sources(&config).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["/file", "/files/0"]);
     let content = content(&config, Some("echo hi"));
@@ -136,13 +189,22 @@ fn every_fault_is_found_at_once_with_its_pointer() {
         ("/services/2", "nothing-to-do"),
         ("/services/0/content", "duplicate-path"),
     ];
-    assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())));
+    assert_eq!(
+        found,
+        expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned()))
+    );
 }
 
 #[test]
 fn a_step_without_a_script_has_nothing_to_give_it() {
-    assert_eq!(codes(json!({})), [(String::new(), "nothing-to-do".to_owned())]);
-    assert_eq!(codes(json!({"services": [{"unit": "a.service"}], "user": "ada"})), [("/user".to_owned(), "no-script".to_owned())]);
+    assert_eq!(
+        codes(json!({})),
+        [(String::new(), "nothing-to-do".to_owned())]
+    );
+    assert_eq!(
+        codes(json!({"services": [{"unit": "a.service"}], "user": "ada"})),
+        [("/user".to_owned(), "no-script".to_owned())]
+    );
 }
 
 #[test]

@@ -43,14 +43,20 @@ impl Blob {
     /// Up to `max` bytes from the start, in memory. A longer blob is cut.
     pub fn head(&self, max: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::with_capacity(max.min(usize::try_from(self.size()).unwrap_or(max)));
-        self.reader().take(max as u64).read_to_end(&mut bytes).map_err(from_io)?;
+        self.reader()
+            .take(max as u64)
+            .read_to_end(&mut bytes)
+            .map_err(from_io)?;
         Ok(bytes)
     }
 
     /// The whole blob in memory, refused past `max` bytes.
     pub fn bytes(&self, max: usize) -> Result<Vec<u8>, Error> {
         if self.size() > max as u64 {
-            return Err(Error::Unsupported(format!("{} bytes where at most {max} are read at once", self.size())));
+            return Err(Error::Unsupported(format!(
+                "{} bytes where at most {max} are read at once",
+                self.size()
+            )));
         }
         self.head(max)
     }
@@ -153,6 +159,9 @@ mod tests {
     fn an_error_of_the_host_survives_the_way_through_io() {
         let denied = Error::Denied("host".into());
         assert_eq!(from_io(into_io(denied.clone())), denied);
-        assert!(matches!(from_io(io::ErrorKind::InvalidData.into()), Error::Fault(_)));
+        assert!(matches!(
+            from_io(io::ErrorKind::InvalidData.into()),
+            Error::Fault(_)
+        ));
     }
 }

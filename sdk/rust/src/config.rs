@@ -5,7 +5,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::bindings::bootsplice::generator::archive::{Conflict, EntryAttrs, Ownership, TemplateFormat};
+use crate::bindings::bootsplice::generator::archive::{
+    Conflict, EntryAttrs, Ownership, TemplateFormat,
+};
 use crate::bindings::bootsplice::generator::types::{Diagnostic, Error, Target};
 use crate::diagnostic::refuse;
 use crate::generator::Generator;
@@ -42,14 +44,18 @@ pub enum Format {
 pub fn read<C: DeserializeOwned>(text: &str) -> Result<C, Diagnostic> {
     let mut json = serde_json::Deserializer::from_str(text);
     let config = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = error.path().iter().fold(Pointer::root(), |at, segment| match segment {
-            Segment::Seq { index } => at.index(*index),
-            Segment::Map { key } => at.key(key),
-            Segment::Enum { .. } | Segment::Unknown => at,
-        });
+        let pointer = error
+            .path()
+            .iter()
+            .fold(Pointer::root(), |at, segment| match segment {
+                Segment::Seq { index } => at.index(*index),
+                Segment::Map { key } => at.key(key),
+                Segment::Enum { .. } | Segment::Unknown => at,
+            });
         Diagnostic::error(pointer, "malformed", error.into_inner().to_string())
     })?;
-    json.end().map_err(|error| Diagnostic::error("", "malformed", error.to_string()))?;
+    json.end()
+        .map_err(|error| Diagnostic::error("", "malformed", error.to_string()))?;
     Ok(config)
 }
 
@@ -61,7 +67,13 @@ pub(crate) fn accept<G: Generator>(target: &Target, text: &str) -> Result<G::Con
 }
 
 /// What an entry carries, from what configurations say. A group alone belongs to root; an owner alone has the group of that name.
-pub fn entry_attrs(mode: Option<Mode>, default: u32, owner: Option<&str>, group: Option<&str>, on_conflict: OnConflict) -> EntryAttrs {
+pub fn entry_attrs(
+    mode: Option<Mode>,
+    default: u32,
+    owner: Option<&str>,
+    group: Option<&str>,
+    on_conflict: OnConflict,
+) -> EntryAttrs {
     EntryAttrs {
         mode: mode.map_or(default, |mode| mode.0),
         owner: ownership(owner, group),
@@ -79,7 +91,12 @@ pub fn ownership(owner: Option<&str>, group: Option<&str>) -> Option<Ownership> 
 }
 
 /// Findings about `owner` and `group` of the object at `at`.
-pub fn check_owner(at: &Pointer, owner: Option<&str>, group: Option<&str>, found: &mut Vec<Diagnostic>) {
+pub fn check_owner(
+    at: &Pointer,
+    owner: Option<&str>,
+    group: Option<&str>,
+    found: &mut Vec<Diagnostic>,
+) {
     for (key, name) in [("owner", owner), ("group", group)] {
         if let Some(Err(reason)) = name.map(check_user) {
             found.push(Diagnostic::error(at.key(key), "invalid-name", reason));
@@ -94,13 +111,21 @@ impl<'de> Deserialize<'de> for Mode {
         let text = match Value::deserialize(deserializer)? {
             Value::String(text) => text,
             other => {
-                return Err(D::Error::custom(format!("mode {other} is not text: write the octal digits in quotes, such as \"0644\"")));
+                return Err(D::Error::custom(format!(
+                    "mode {other} is not text: write the octal digits in quotes, such as \"0644\""
+                )));
             }
         };
         let digits = text.strip_prefix("0o").unwrap_or(&text);
         match u32::from_str_radix(digits, 8) {
-            Ok(bits) if bits <= 0o777 && (3..=4).contains(&digits.len()) && !digits.starts_with('+') => Ok(Self(bits)),
-            _ => Err(D::Error::custom(format!("mode {text:?} is not three octal digits, such as \"0644\""))),
+            Ok(bits)
+                if bits <= 0o777 && (3..=4).contains(&digits.len()) && !digits.starts_with('+') =>
+            {
+                Ok(Self(bits))
+            }
+            _ => Err(D::Error::custom(format!(
+                "mode {text:?} is not three octal digits, such as \"0644\""
+            ))),
         }
     }
 }
@@ -155,12 +180,19 @@ mod tests {
         let finding = read::<Outer>(r#"{"items": [{"mode": "0644"}, {"mode": 644}]}"#).unwrap_err();
         assert_eq!(finding.pointer, "/items/1/mode");
         assert!(finding.message.contains("in quotes"), "{}", finding.message);
-        assert_eq!(read::<Outer>(r#"{"items": []} x"#).unwrap_err().code, "malformed");
+        assert_eq!(
+            read::<Outer>(r#"{"items": []} x"#).unwrap_err().code,
+            "malformed"
+        );
     }
 
     #[test]
     fn a_mode_is_three_octal_digits() {
-        let mode = |text: &str| serde_json::from_value::<Mode>(Value::from(text)).map(|mode| mode.0).ok();
+        let mode = |text: &str| {
+            serde_json::from_value::<Mode>(Value::from(text))
+                .map(|mode| mode.0)
+                .ok()
+        };
         assert_eq!(mode("0644"), Some(0o644));
         assert_eq!(mode("755"), Some(0o755));
         for wrong in ["4755", "0888", "", "+644", "7", "00644"] {

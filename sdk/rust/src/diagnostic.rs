@@ -26,7 +26,12 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
-    fn new(severity: Severity, pointer: impl Into<String>, code: &str, message: impl Into<String>) -> Self {
+    fn new(
+        severity: Severity,
+        pointer: impl Into<String>,
+        code: &str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             severity,
             pointer: pointer.into(),
@@ -41,7 +46,11 @@ impl Diagnostic {
 /// validated.
 pub fn refuse(findings: Vec<Diagnostic>) -> Result<(), Error> {
     let errors: Vec<_> = findings.into_iter().filter(Diagnostic::is_error).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Error::InvalidConfig(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::InvalidConfig(errors))
+    }
 }
 
 #[cfg(test)]
@@ -52,7 +61,9 @@ mod tests {
     fn warnings_alone_do_not_stop_a_step() {
         let warning = Diagnostic::warning("/a", "odd", "odd");
         assert!(refuse(vec![warning.clone()]).is_ok());
-        let Err(Error::InvalidConfig(errors)) = refuse(vec![warning, Diagnostic::error("/b", "bad", "bad")]) else {
+        let Err(Error::InvalidConfig(errors)) =
+            refuse(vec![warning, Diagnostic::error("/b", "bad", "bad")])
+        else {
             panic!("an error was let through");
         };
         assert_eq!(errors.len(), 1);

@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::bootsplice::generator::archive::Sink;
 use crate::bindings::bootsplice::generator::types::{Diagnostic, Error, Instance, Target};
-use crate::bindings::exports::bootsplice::generator::generator::{Guest as Work, LockFile, Locked, Summary};
+use crate::bindings::exports::bootsplice::generator::generator::{
+    Guest as Work, LockFile, Locked, Summary,
+};
 use crate::bindings::exports::bootsplice::generator::plugin_info::{Descriptor, Guest as Info};
 use crate::config;
 
@@ -23,11 +25,21 @@ pub trait Generator {
     fn validate(target: Option<&Target>, config: &Self::Config) -> Vec<Diagnostic>;
 
     /// Decides every artefact. The only call with a network. The configuration has no error that `validate` finds.
-    fn resolve(target: &Target, config: &Self::Config, previous: Option<Locked>) -> Result<LockFile, Error>;
+    fn resolve(
+        target: &Target,
+        config: &Self::Config,
+        previous: Option<Locked>,
+    ) -> Result<LockFile, Error>;
 
     /// Writes the content from what the lock file names. The same inputs give the same bytes. `instance` is there only when the lock file
     /// said `needs_instance`.
-    fn generate(target: &Target, config: &Self::Config, locked: &Locked, instance: Option<&Instance>, sink: &Sink) -> Result<Summary, Error>;
+    fn generate(
+        target: &Target,
+        config: &Self::Config,
+        locked: &Locked,
+        instance: Option<&Instance>,
+        sink: &Sink,
+    ) -> Result<Summary, Error>;
 }
 
 /// The component around a [`Generator`]. Made by [`export!`](crate::export).
@@ -55,7 +67,13 @@ impl<G: Generator> Work for Exported<G> {
         G::resolve(&target, &config, previous)
     }
 
-    fn generate(target: Target, text: String, pinned: Locked, who: Option<Instance>, dest: &Sink) -> Result<Summary, Error> {
+    fn generate(
+        target: Target,
+        text: String,
+        pinned: Locked,
+        who: Option<Instance>,
+        dest: &Sink,
+    ) -> Result<Summary, Error> {
         let config = config::accept::<G>(&target, &text)?;
         G::generate(&target, &config, &pinned, who.as_ref(), dest)
     }

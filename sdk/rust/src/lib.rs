@@ -83,7 +83,9 @@ pub mod step;
 
 pub use bindings::bootsplice::generator::{archive, blobs, cache, fetch, inventory, job, types};
 pub use bindings::exports::bootsplice::generator::generator::{LockFile, Locked, Pin, Summary};
-pub use bindings::exports::bootsplice::generator::plugin_info::{CapabilityRequest, Descriptor, Example, StepStage};
+pub use bindings::exports::bootsplice::generator::plugin_info::{
+    CapabilityRequest, Descriptor, Example, StepStage,
+};
 pub use diagnostic::refuse;
 pub use generator::{Exported, Generator};
 pub use pointer::Pointer;
@@ -91,12 +93,17 @@ pub use types::{Diagnostic, Error};
 
 /// What most generators use.
 pub mod prelude {
-    pub use crate::archive::{Action, Change, ChangeVerb, Command, EditFormat, FileEdit, Service, Sink, TemplateFormat};
+    pub use crate::archive::{
+        Action, Change, ChangeVerb, Command, EditFormat, FileEdit, Service, Sink, TemplateFormat,
+    };
     pub use crate::config::{Mode, OnConflict, check_owner, entry_attrs};
     pub use crate::placeholder::{check_text, has_placeholders};
     pub use crate::step::{Entry, Kind, StepContent};
     pub use crate::types::{Diagnostic, Error, Instance, OsFamily, Target};
-    pub use crate::{CapabilityRequest, Descriptor, Example, Generator, LockFile, Locked, Pin, Pointer, StepStage, Summary};
+    pub use crate::{
+        CapabilityRequest, Descriptor, Example, Generator, LockFile, Locked, Pin, Pointer,
+        StepStage, Summary,
+    };
 }
 
 // === impl LockFile ===

@@ -10,11 +10,15 @@ pub fn check_path(text: &str) -> Result<(), &'static str> {
     }
     let below = match text.strip_prefix('~') {
         Some(home) => {
-            let (user, below) = home.split_once('/').ok_or("a path in a home is `~user/…`")?;
+            let (user, below) = home
+                .split_once('/')
+                .ok_or("a path in a home is `~user/…`")?;
             check_user(user)?;
             below
         }
-        None => text.strip_prefix('/').ok_or("it begins with neither `/` nor `~user/`")?,
+        None => text
+            .strip_prefix('/')
+            .ok_or("it begins with neither `/` nor `~user/`")?,
     };
     check_segments(below)
 }
@@ -33,22 +37,35 @@ pub fn check_user(name: &str) -> Result<(), &'static str> {
     let first = body.bytes().next();
     let fits = (1..=32).contains(&name.len())
         && first.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     if fits {
         Ok(())
     } else {
-        Err("a user's or group's name has 1 to 32 letters, digits, `_`, `-` and `.`, and begins with a letter, a digit or `_`")
+        Err(
+            "a user's or group's name has 1 to 32 letters, digits, `_`, `-` and `.`, and begins with a letter, a digit or `_`",
+        )
     }
 }
 
 /// Says what is wrong with the name of a systemd unit.
 pub fn check_unit(name: &str) -> Result<(), &'static str> {
     let kind = name.rsplit_once('.').map(|(_, kind)| kind);
-    let known = matches!(kind, Some("service" | "socket" | "timer" | "path" | "mount" | "automount" | "target" | "slice"));
+    let known = matches!(
+        kind,
+        Some("service" | "socket" | "timer" | "path" | "mount" | "automount" | "target" | "slice")
+    );
     let clean = name.len() <= 255
         && !name.starts_with(['-', '.', '@'])
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'.' | b'-' | b'\\' | b'@'));
-    if known && clean { Ok(()) } else { Err("a unit's name is like `nginx.service`") }
+        && name.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'_' | b'.' | b'-' | b'\\' | b'@')
+        });
+    if known && clean {
+        Ok(())
+    } else {
+        Err("a unit's name is like `nginx.service`")
+    }
 }
 
 /// The text of a symbolic link at `link` that leads to `to`. An absolute `to` becomes relative: links in an archive stay inside its root.
@@ -63,7 +80,11 @@ pub fn link_target(link: &str, to: &str) -> Result<String, &'static str> {
         return Err("a link cannot lead to `~user/…`: where that is, only the guest knows");
     }
     let in_home = link.starts_with('~');
-    let below = if in_home { link.split_once('/').map_or("", |(_, below)| below) } else { &link[1..] };
+    let below = if in_home {
+        link.split_once('/').map_or("", |(_, below)| below)
+    } else {
+        &link[1..]
+    };
     let depth = below.split('/').count() - 1;
     if let Some(absolute) = to.strip_prefix('/') {
         if in_home {
@@ -110,7 +131,21 @@ mod tests {
         for good in ["/etc/motd", "~ada/Documents/plan.txt", "/a b/ü"] {
             assert_eq!(check_path(good), Ok(()), "{good}");
         }
-        for bad in ["", "/", "etc/motd", "/etc/", "/etc//x", "/../x", "~", "~/x", "~ada", "~ada/", "~ada/../bob", "/a\0b", "/a\nb"] {
+        for bad in [
+            "",
+            "/",
+            "etc/motd",
+            "/etc/",
+            "/etc//x",
+            "/../x",
+            "~",
+            "~/x",
+            "~ada",
+            "~ada/",
+            "~ada/../bob",
+            "/a\0b",
+            "/a\nb",
+        ] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }
         assert!(check_path(&format!("/{}", "x".repeat(256))).is_err());
@@ -120,14 +155,24 @@ mod tests {
 
     #[test]
     fn an_absolute_link_is_written_relative() {
-        assert_eq!(link_target("/etc/localtime", "/usr/share/zoneinfo/UTC").unwrap(), "../usr/share/zoneinfo/UTC");
+        assert_eq!(
+            link_target("/etc/localtime", "/usr/share/zoneinfo/UTC").unwrap(),
+            "../usr/share/zoneinfo/UTC"
+        );
         assert_eq!(link_target("/x", "/usr/bin/x").unwrap(), "usr/bin/x");
         assert_eq!(link_target("~ada/bin/x", "../src/x").unwrap(), "../src/x");
     }
 
     #[test]
     fn a_link_that_leaves_its_root_is_refused() {
-        for (link, to) in [("/etc/x", "../../x"), ("~ada/x", "/etc/shadow"), ("~ada/x", "../bob"), ("/x", ""), ("/x", "~ada/y"), ("/x", "/a/../b")] {
+        for (link, to) in [
+            ("/etc/x", "../../x"),
+            ("~ada/x", "/etc/shadow"),
+            ("~ada/x", "../bob"),
+            ("/x", ""),
+            ("/x", "~ada/y"),
+            ("/x", "/a/../b"),
+        ] {
             assert!(link_target(link, to).is_err(), "{link} -> {to}");
         }
     }
@@ -135,7 +180,13 @@ mod tests {
     #[test]
     fn a_unit_without_its_kind_is_refused() {
         assert!(check_unit("getty@tty1.service").is_ok());
-        for bad in ["nginx", "../x.service", "-x.service", "a b.service", "x.conf"] {
+        for bad in [
+            "nginx",
+            "../x.service",
+            "-x.service",
+            "a b.service",
+            "x.conf",
+        ] {
             assert!(check_unit(bad).is_err(), "{bad}");
         }
     }

@@ -31,7 +31,9 @@ pub fn placeholders(text: &str) -> Result<Vec<Placeholder>, Malformed> {
             rest = &rest[start + 1..];
             continue;
         }
-        let known = inside.find("}}").and_then(|end| Some((parse(&inside[..end])?, end)));
+        let known = inside
+            .find("}}")
+            .and_then(|end| Some((parse(&inside[..end])?, end)));
         let Some((placeholder, end)) = known else {
             return Err(Malformed(rest[start..].chars().take(60).collect()));
         };
@@ -60,8 +62,13 @@ pub fn check_text(at: &Pointer, text: &str, found: &mut Vec<Diagnostic>) {
 pub fn check_value(at: &Pointer, value: &Value, found: &mut Vec<Diagnostic>) {
     match value {
         Value::String(text) => check_text(at, text, found),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| check_value(&at.index(index), item, found)),
-        Value::Object(members) => members.iter().for_each(|(name, item)| check_value(&at.key(name), item, found)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, item)| check_value(&at.index(index), item, found)),
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(name, item)| check_value(&at.key(name), item, found)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -73,9 +80,8 @@ pub fn format_of(path: &str) -> TemplateFormat {
         "sh" | "bash" | "dash" | "ksh" | "zsh" => TemplateFormat::Shell,
         "json" => TemplateFormat::Json,
         "yaml" | "yml" => TemplateFormat::Yaml,
-        "ini" | "desktop" | "service" | "socket" | "timer" | "path" | "mount" | "automount" | "target" | "slice" | "network" | "netdev" => {
-            TemplateFormat::Ini
-        }
+        "ini" | "desktop" | "service" | "socket" | "timer" | "path" | "mount" | "automount"
+        | "target" | "slice" | "network" | "netdev" => TemplateFormat::Ini,
         _ => TemplateFormat::Plain,
     }
 }
@@ -83,7 +89,9 @@ pub fn format_of(path: &str) -> TemplateFormat {
 fn parse(inside: &str) -> Option<Placeholder> {
     let name = |name: &str| {
         let fits = (1..=128).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         fits.then(|| name.to_owned())
     };
     match inside {
@@ -105,14 +113,23 @@ mod tests {
         let found = placeholders("{{x}} {{{instance:id}} {{instance:attributes.owner}}{{secret:api-key}} {{ instance:id }}").unwrap();
         assert_eq!(
             found,
-            [Placeholder::Id, Placeholder::Attribute("owner".into()), Placeholder::Secret("api-key".into())]
+            [
+                Placeholder::Id,
+                Placeholder::Attribute("owner".into()),
+                Placeholder::Secret("api-key".into())
+            ]
         );
         assert!(!has_placeholders("{{ jinja }} ${x}"));
     }
 
     #[test]
     fn a_misspelt_placeholder_is_a_finding() {
-        for wrong in ["{{instance:ip}}", "{{secret:}}", "{{instance:id", "{{secret:a b}}"] {
+        for wrong in [
+            "{{instance:ip}}",
+            "{{secret:}}",
+            "{{instance:id",
+            "{{secret:a b}}",
+        ] {
             let mut found = Vec::new();
             check_text(&Pointer::root().key("content"), wrong, &mut found);
             assert_eq!(found.len(), 1, "{wrong}");
@@ -125,6 +142,9 @@ mod tests {
         assert_eq!(format_of("/etc/x.d/a.JSON"), TemplateFormat::Plain);
         assert_eq!(format_of("/etc/a.json"), TemplateFormat::Json);
         assert_eq!(format_of("/etc.sh/motd"), TemplateFormat::Plain);
-        assert_eq!(format_of("/etc/systemd/system/a.service"), TemplateFormat::Ini);
+        assert_eq!(
+            format_of("/etc/systemd/system/a.service"),
+            TemplateFormat::Ini
+        );
     }
 }

@@ -17,7 +17,11 @@ impl Pointer {
     /// A member of the object at this place. `~` and `/` are escaped.
     #[must_use]
     pub fn key(&self, name: &str) -> Self {
-        Self(format!("{}/{}", self.0, name.replace('~', "~0").replace('/', "~1")))
+        Self(format!(
+            "{}/{}",
+            self.0,
+            name.replace('~', "~0").replace('/', "~1")
+        ))
     }
 
     /// An item of the list at this place.
@@ -48,7 +52,9 @@ pub fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let rest = text.strip_prefix('/').ok_or("a JSON Pointer begins with `/`")?;
+    let rest = text
+        .strip_prefix('/')
+        .ok_or("a JSON Pointer begins with `/`")?;
     rest.split('/').map(unescaped).collect()
 }
 

@@ -54,7 +54,9 @@ impl<'de> Deserialize<'de> for Sha256 {
         if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             Ok(Self(format!("sha256:{}", digits.to_ascii_lowercase())))
         } else {
-            Err(D::Error::custom(format!("{text:?} is not a SHA-256 digest of 64 hex digits")))
+            Err(D::Error::custom(format!(
+                "{text:?} is not a SHA-256 digest of 64 hex digits"
+            )))
         }
     }
 }
@@ -65,7 +67,14 @@ impl Source {
     /// Findings about the source at `at`.
     pub fn check(&self, at: &Pointer, found: &mut Vec<Diagnostic>) {
         if let Err((reason, hint)) = check_url(&self.url) {
-            found.push(Diagnostic::error(at.key("url"), "invalid-url", format!("`{}`: {reason}", self.url)).with_hint(hint));
+            found.push(
+                Diagnostic::error(
+                    at.key("url"),
+                    "invalid-url",
+                    format!("`{}`: {reason}", self.url),
+                )
+                .with_hint(hint),
+            );
         }
     }
 
@@ -80,23 +89,42 @@ impl Source {
 /// Says what is wrong with a URL, and what to do.
 pub fn check_url(url: &str) -> Result<(), (&'static str, &'static str)> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(("it has no scheme", "write it like `https://example.com/docs.tar.zst`, `file:///srv/docs.tar` or `s3://bucket/key`"));
+        return Err((
+            "it has no scheme",
+            "write it like `https://example.com/docs.tar.zst`, `file:///srv/docs.tar` or `s3://bucket/key`",
+        ));
     };
     if !matches!(scheme, "https" | "http" | "file" | "s3" | "gs" | "az") {
         return Err(("its scheme is not fetched", "use https, file, s3, gs or az"));
     }
-    if url.len() > 4096 || url.chars().any(|character| character.is_control() || character == ' ') {
-        return Err(("it is longer than 4096 bytes, or holds a space or control character", "percent-encode what is not allowed in a URL"));
+    if url.len() > 4096
+        || url
+            .chars()
+            .any(|character| character.is_control() || character == ' ')
+    {
+        return Err((
+            "it is longer than 4096 bytes, or holds a space or control character",
+            "percent-encode what is not allowed in a URL",
+        ));
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if authority.contains('@') {
-        return Err(("it holds a user name or password", "put the value in a secret and name that as `credential`"));
+        return Err((
+            "it holds a user name or password",
+            "put the value in a secret and name that as `credential`",
+        ));
     }
     if scheme == "file" && !authority.is_empty() {
-        return Err(("a file URL names no host", "write three slashes: `file:///srv/docs.tar`"));
+        return Err((
+            "a file URL names no host",
+            "write three slashes: `file:///srv/docs.tar`",
+        ));
     }
     if scheme != "file" && authority.is_empty() {
-        return Err(("it names no host or bucket", "write it like `https://example.com/docs.tar.zst` or `s3://bucket/key`"));
+        return Err((
+            "it names no host or bucket",
+            "write it like `https://example.com/docs.tar.zst` or `s3://bucket/key`",
+        ));
     }
     let path = path.split(['?', '#']).next().unwrap_or(path);
     if path.is_empty() || path.ends_with('/') {
@@ -115,27 +143,40 @@ pub fn file_name(url: &str) -> &str {
 }
 
 /// Fetches all sources in parallel and pins them under their names. Only in `resolve`.
-pub fn pin_all<'a>(sources: impl IntoIterator<Item = (String, &'a Source)>) -> Result<Vec<Pinned>, Error> {
+pub fn pin_all<'a>(
+    sources: impl IntoIterator<Item = (String, &'a Source)>,
+) -> Result<Vec<Pinned>, Error> {
     let sources: Vec<_> = sources.into_iter().collect();
     let requests: Vec<_> = sources.iter().map(|(_, source)| request(source)).collect();
     let answers = fetch::get_all(&requests);
     if answers.len() != sources.len() {
-        return Err(Error::Fault(format!("{} answers for {} requests", answers.len(), sources.len())));
+        return Err(Error::Fault(format!(
+            "{} answers for {} requests",
+            answers.len(),
+            sources.len()
+        )));
     }
-    let pinned = sources.into_iter().zip(answers).map(|((name, source), answer)| {
-        let content = answer.map_err(|error| named(error, &source.url))?.content;
-        Ok(Pinned {
-            pin: Pin {
-                name,
-                version: String::new(),
-                urls: vec![source.url.clone()],
-                digest: content.digest(),
-                size: content.size(),
-                attributes: source.credential.iter().map(|secret| (CREDENTIAL.to_owned(), secret.clone())).collect(),
-            },
-            content,
-        })
-    });
+    let pinned = sources
+        .into_iter()
+        .zip(answers)
+        .map(|((name, source), answer)| {
+            let content = answer.map_err(|error| named(error, &source.url))?.content;
+            Ok(Pinned {
+                pin: Pin {
+                    name,
+                    version: String::new(),
+                    urls: vec![source.url.clone()],
+                    digest: content.digest(),
+                    size: content.size(),
+                    attributes: source
+                        .credential
+                        .iter()
+                        .map(|secret| (CREDENTIAL.to_owned(), secret.clone()))
+                        .collect(),
+                },
+                content,
+            })
+        });
     pinned.collect()
 }
 
@@ -150,10 +191,12 @@ pub fn open(locked: &Locked, name: &str) -> Result<Blob, Error> {
         credential: attribute(pin, CREDENTIAL).map(str::to_owned),
         max_age: None,
     });
-    answer.map(|response| response.content).map_err(|error| match pin.urls.first() {
-        Some(url) => named(error, url),
-        None => error,
-    })
+    answer
+        .map(|response| response.content)
+        .map_err(|error| match pin.urls.first() {
+            Some(url) => named(error, url),
+            None => error,
+        })
 }
 
 /// The pin called `name`.
@@ -167,13 +210,19 @@ pub fn find<'a>(locked: &'a Locked, name: &str) -> Result<&'a Pin, Error> {
 
 /// What a pin says under `key`.
 pub fn attribute<'a>(pin: &'a Pin, key: &str) -> Option<&'a str> {
-    pin.attributes.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    pin.attributes
+        .iter()
+        .find(|(known, _)| known == key)
+        .map(|(_, value)| value.as_str())
 }
 
 fn request(source: &Source) -> Request {
     Request {
         urls: vec![source.url.clone()],
-        digest: source.sha256.as_ref().map(|digest| digest.as_str().to_owned()),
+        digest: source
+            .sha256
+            .as_ref()
+            .map(|digest| digest.as_str().to_owned()),
         size: None,
         max_size: MAX_SIZE,
         credential: source.credential.clone(),
@@ -183,7 +232,13 @@ fn request(source: &Source) -> Request {
 
 /// The same error, saying which URL it is about.
 fn named(error: Error, url: &str) -> Error {
-    let with = |message: String| if message.contains(url) { message } else { format!("{url}: {message}") };
+    let with = |message: String| {
+        if message.contains(url) {
+            message
+        } else {
+            format!("{url}: {message}")
+        }
+    };
     match error {
         Error::NotFound(message) => Error::NotFound(with(message)),
         Error::Denied(message) => Error::Denied(with(message)),
@@ -202,10 +257,27 @@ mod tests {
 
     #[test]
     fn a_url_that_cannot_be_fetched_is_refused_with_a_hint() {
-        for good in ["https://a.example/x.tar?y=/", "file:///srv/x", "s3://team/ada/docs.tar.zst", "gs://b/k", "az://c/k"] {
+        for good in [
+            "https://a.example/x.tar?y=/",
+            "file:///srv/x",
+            "s3://team/ada/docs.tar.zst",
+            "gs://b/k",
+            "az://c/k",
+        ] {
             assert_eq!(check_url(good), Ok(()), "{good}");
         }
-        for bad in ["", "/srv/x", "ftp://a/x", "https://", "https://a", "https://u:p@a/x", "file://srv/x", "s3:///x", "https://a/b c", "data:x"] {
+        for bad in [
+            "",
+            "/srv/x",
+            "ftp://a/x",
+            "https://",
+            "https://a",
+            "https://u:p@a/x",
+            "file://srv/x",
+            "s3:///x",
+            "https://a/b c",
+            "data:x",
+        ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
     }
@@ -238,7 +310,12 @@ mod tests {
 
     #[test]
     fn a_missing_pin_says_to_resolve_again() {
-        let locked = Locked { pins: vec![], state: None };
-        assert!(matches!(find(&locked, "x"), Err(Error::NotFound(message)) if message.contains("resolve again")));
+        let locked = Locked {
+            pins: vec![],
+            state: None,
+        };
+        assert!(
+            matches!(find(&locked, "x"), Err(Error::NotFound(message)) if message.contains("resolve again"))
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::bindings::bootsplice::generator::archive::{Action, EntryAttrs, Ownership, Sink, TemplateFormat, UnpackFormat, UnpackOptions};
+use crate::bindings::bootsplice::generator::archive::{
+    Action, EntryAttrs, Ownership, Sink, TemplateFormat, UnpackFormat, UnpackOptions,
+};
 use crate::bindings::bootsplice::generator::blobs::Codec;
 use crate::bindings::bootsplice::generator::types::{Diagnostic, Error};
 use crate::bindings::exports::bootsplice::generator::generator::{Locked, Summary};
@@ -75,7 +77,10 @@ impl StepContent {
             };
             content.saturating_add(OVERHEAD)
         });
-        let actions = self.actions.iter().map(|action| OVERHEAD + action_bytes(action));
+        let actions = self
+            .actions
+            .iter()
+            .map(|action| OVERHEAD + action_bytes(action));
         entries.chain(actions).fold(OVERHEAD, u64::saturating_add)
     }
 
@@ -96,13 +101,36 @@ impl StepContent {
 
 fn action_bytes(action: &Action) -> u64 {
     let bytes = match action {
-        Action::Edit(edit) => edit.file.len()
-            + edit.changes.iter().map(|change| 64 + change.path.len() + text_len(&change.value) + text_len(&change.expected)).sum::<usize>()
-            + edit.on_change.iter().flatten().map(|word| word.len() + 8).sum::<usize>(),
+        Action::Edit(edit) => {
+            edit.file.len()
+                + edit
+                    .changes
+                    .iter()
+                    .map(|change| {
+                        64 + change.path.len()
+                            + text_len(&change.value)
+                            + text_len(&change.expected)
+                    })
+                    .sum::<usize>()
+                + edit
+                    .on_change
+                    .iter()
+                    .flatten()
+                    .map(|word| word.len() + 8)
+                    .sum::<usize>()
+        }
         Action::Run(command) => {
             command.text.len()
-                + command.arguments.iter().map(|word| word.len() + 8).sum::<usize>()
-                + command.environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>()
+                + command
+                    .arguments
+                    .iter()
+                    .map(|word| word.len() + 8)
+                    .sum::<usize>()
+                + command
+                    .environment
+                    .iter()
+                    .map(|(name, value)| name.len() + value.len() + 8)
+                    .sum::<usize>()
         }
         Action::Service(service) => service.unit.len(),
     };
@@ -145,12 +173,20 @@ impl Entry {
 }
 
 /// A finding for each path that stands a second time.
-pub fn check_unique<'a>(paths: impl IntoIterator<Item = (Pointer, &'a str)>, found: &mut Vec<Diagnostic>) {
+pub fn check_unique<'a>(
+    paths: impl IntoIterator<Item = (Pointer, &'a str)>,
+    found: &mut Vec<Diagnostic>,
+) {
     let mut seen: HashMap<&str, Pointer> = HashMap::new();
     for (at, path) in paths {
         match seen.get(path) {
             Some(first) => found.push(
-                Diagnostic::error(at, "duplicate-path", format!("`{path}` is written at {first} already")).with_hint("keep one of the two"),
+                Diagnostic::error(
+                    at,
+                    "duplicate-path",
+                    format!("`{path}` is written at {first} already"),
+                )
+                .with_hint("keep one of the two"),
             ),
             None => {
                 seen.insert(path, at);
@@ -197,7 +233,14 @@ mod tests {
     fn a_path_written_twice_is_named_with_both_places() {
         let mut found = Vec::new();
         let at = Pointer::root().key("files");
-        check_unique([(at.index(0), "/a"), (at.index(1), "/b"), (at.index(2), "/a")], &mut found);
+        check_unique(
+            [
+                (at.index(0), "/a"),
+                (at.index(1), "/b"),
+                (at.index(2), "/a"),
+            ],
+            &mut found,
+        );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].pointer, "/files/2");
         assert!(found[0].message.contains("/files/0"));
