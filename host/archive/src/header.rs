@@ -311,13 +311,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_of_a_header_is_refused() {
+    fn a_flipped_bit_in_any_byte_of_a_header_is_refused() {
         let bytes = sign(&payload(), &[key(1)]).unwrap();
         let used = FIXED + 800;
-        for bit in (0..used * 8).chain([BLOCK * 8 - 1]) {
-            let mut bad = bytes.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&*bad, &[key(1).verifying_key()]).is_err(), "bit {bit}");
+        // Each byte once, with another bit each time: a signature check in a debug build takes milliseconds.
+        let mut bad = bytes.clone();
+        for at in (0..used).chain([BLOCK - 1]) {
+            bad[at] ^= 1 << (at % 8);
+            assert!(open(&*bad, &[key(1).verifying_key()]).is_err(), "byte {at}");
+            bad[at] = bytes[at];
         }
     }
 
