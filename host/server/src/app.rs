@@ -45,21 +45,19 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub generators: Arc<dyn Generators>,
 }
 
 // === impl AppState ===
 
 impl AppState {
     /// Puts a host together.
-    pub fn new(parts: Parts) -> anyhow::Result<Self> {
+    pub fn new(parts: Parts, generators: Arc<dyn Generators>) -> anyhow::Result<Self> {
         let Parts {
             config,
             state,
             store,
             clock,
             entropy,
-            generators,
         } = parts;
         let seal = Seal::open_or_create(&state.secrets_key(), &entropy.array())?;
         let tokens = Tokens::new(store.clone(), clock.clone(), entropy.clone());
@@ -86,7 +84,7 @@ impl AppState {
 
 impl Parts {
     /// The parts of a real host: its state directory, the embedded store, the machine's clock and randomness. Blocking.
-    pub fn real(config: Config, generators: Arc<dyn Generators>) -> anyhow::Result<Self> {
+    pub fn real(config: Config) -> anyhow::Result<Self> {
         config.validate()?;
         let state = StateDirectory::open(&config.state)?;
         let store = Arc::new(RedbStore::open(&state.records())?);
@@ -96,7 +94,6 @@ impl Parts {
             store,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            generators,
         })
     }
 }

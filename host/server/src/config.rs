@@ -52,6 +52,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     pub sinks: Vec<Sink>,
     pub grants: Vec<Grant>,
+    /// Private networks that generators may reach all the same, for mirrors of one's own: `10.1.0.0/16`.
+    pub private_networks: Vec<String>,
     pub limits: Limits,
 }
 
@@ -94,9 +96,6 @@ pub struct Grant {
     pub tenant: Option<Tenant>,
     /// Prefixes of URLs: `https://deb.debian.org/`, `file:///srv/team/`, `s3://team/`.
     pub urls: Vec<Url>,
-    /// Allows names that resolve to private and link-local addresses, for mirrors of one's own.
-    #[serde(default)]
-    pub private_addresses: bool,
 }
 
 /// How much of everything.
@@ -155,6 +154,7 @@ impl Default for Config {
             tls: None,
             sinks: Vec::new(),
             grants: Vec::new(),
+            private_networks: Vec::new(),
             limits: Limits::default(),
         }
     }

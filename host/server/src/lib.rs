@@ -15,13 +15,17 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod extract;
 pub mod http;
 pub mod keys;
+pub mod log;
 pub mod metrics;
 pub mod openapi;
+pub mod plugins;
 pub mod problem;
 pub mod profile;
 pub mod route;

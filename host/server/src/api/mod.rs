@@ -10,7 +10,7 @@ mod tokens;
 
 pub use etag::{Preconditions, etag};
 pub use paging::{Paging, Window};
-pub use plugins::PluginView;
+pub use plugins::{PluginList, PluginView};
 pub use profiles::{ProfileList, ProfileSummary, ProfileView};
 pub use secrets::{SecretBody, SecretList, SecretView};
 pub use tokens::{NewTokenBody, TokenCreated, TokenList, TokenView};

@@ -1,0 +1,97 @@
+//! How a command ends when it does not succeed.
+
+use std::process::ExitCode;
+
+use crate::client::ClientError;
+use crate::keys::KeyError;
+use crate::problem::ProblemBody;
+
+/// What a script can decide by: the process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Failure = 1,
+    /// As clap's own.
+    Usage = 2,
+    NotFound = 3,
+    NotAllowed = 4,
+    Conflict = 5,
+    Unavailable = 6,
+    Invalid = 7,
+}
+
+/// A command's end without success.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Code,
+    pub message: String,
+    /// The host's own words, for `--output json`.
+    pub problem: Option<Box<ProblemBody>>,
+}
+
+// === impl Code ===
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            problem: None,
+        }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        let (code, problem) = match error {
+            ClientError::Problem(body) => {
+                let code = match body.status {
+                    401 | 403 => Code::NotAllowed,
+                    404 => Code::NotFound,
+                    409 | 412 => Code::Conflict,
+                    400 | 413 | 415 | 422 => Code::Invalid,
+                    429 | 502 | 503 | 504 => Code::Unavailable,
+                    _ => Code::Failure,
+                };
+                (code, Some(body))
+            }
+            ClientError::Unreachable { .. } => (Code::Unavailable, None),
+            ClientError::Foreign { .. } => (Code::Failure, None),
+            ClientError::Setup(_) => (Code::Usage, None),
+        };
+        Self {
+            code,
+            message,
+            problem,
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let code = match &error {
+            KeyError::Unknown(_) => Code::NotFound,
+            KeyError::LastActive(_) | KeyError::StillTrusted { .. } => Code::Conflict,
+            KeyError::Damaged { .. } | KeyError::Io { .. } => Code::Failure,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Code::Failure, format!("{error:#}"))
+    }
+}
