@@ -23,6 +23,7 @@ pub mod grant;
 mod inspection;
 mod job;
 pub mod key;
+pub mod layer;
 mod limits;
 mod plugin;
 mod pool;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::action;
 use super::path::is_user;
 use super::{
     Action, Attributes, Conflict, Entry, EntryKind, GuestPath, Owner, PathRules, Placeholder,
@@ -65,10 +66,6 @@ impl StepBuilder {
             count: 0,
             broken: None,
         }
-    }
-
-    pub fn rules(&self) -> PathRules {
-        self.rules
     }
 
     /// Adds a file.
@@ -167,20 +164,17 @@ impl StepBuilder {
     }
 
     pub fn action(&mut self, action: Action) -> Result<(), GeneratorError> {
-        action.check().map_err(GeneratorError::Unsupported)?;
+        action::check(&action, self.rules).map_err(GeneratorError::Unsupported)?;
         if self.actions.len() >= MAX_ACTIONS {
             return Err(self.fail(GeneratorError::quota(
                 Quota::OutputEntries,
                 format!("a step has at most {MAX_ACTIONS} actions"),
             )));
         }
-        self.check_secrets(
-            action
-                .placeholders()
-                .map_err(GeneratorError::Unsupported)?
-                .iter(),
-        )?;
-        self.charge(action.bytes())?;
+        let named = action::placeholders(&action)
+            .map_err(|error| GeneratorError::Unsupported(error.to_string()))?;
+        self.check_secrets(named.iter())?;
+        self.charge(action::bytes(&action))?;
         self.actions.push(action);
         Ok(())
     }

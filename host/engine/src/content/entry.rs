@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, GuestPath, Text};
+use super::{Action, Conflict, GuestPath, Text};
 use crate::blobs::Blob;
 
 /// Whom an entry belongs to, by name; resolved in the guest.
@@ -10,16 +10,6 @@ use crate::blobs::Blob;
 pub struct Owner {
     pub user: String,
     pub group: String,
-}
-
-/// What the agent does when the path exists with other content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Conflict {
-    Fail,
-    Replace,
-    KeepExisting,
-    Backup,
 }
 
 /// What every entry but a link carries.

@@ -1,15 +1,17 @@
 //! What a generator made: entries and actions of one step, checked as they arrive.
 
-mod action;
+pub mod action;
 mod builder;
 mod entry;
 mod path;
 mod placeholder;
 mod unpack;
 
-pub use action::{Action, Change, Command, EditFormat, FileEdit, Service, Verb};
+pub use bootsplice_archive::step::{
+    Action, Change, Command, Conflict, EditFormat, FileEdit, Service, Verb,
+};
 pub use builder::{Reservation, StepBuilder, StepLimits};
-pub use entry::{Attributes, Conflict, Entry, EntryKind, Owner, StepContent, TemplateFormat};
+pub use entry::{Attributes, Entry, EntryKind, Owner, StepContent, TemplateFormat};
 pub use path::{GuestPath, PathError, PathRules};
 pub use placeholder::{FillError, Placeholder, Text, Values};
 pub use unpack::{UnpackFormat, UnpackOptions};

@@ -138,8 +138,7 @@ impl wit::HostSink for Run {
         wanted: wit::Action,
     ) -> Result<(), GeneratorError> {
         let step = self.step(&sink)?;
-        let rules = step.lock().rules();
-        let action = action(wanted, rules)?;
+        let action = action(wanted)?;
         step.lock().action(action)
     }
 

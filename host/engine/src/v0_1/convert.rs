@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::bindings::bootsplice::generator::{archive, types};
 use super::bindings::exports::bootsplice::generator::{generator, plugin_info};
 use crate::content::{
-    Action, Attributes, Change, Command, Conflict, EditFormat, FileEdit, Owner, PathRules, Service,
-    Text, Verb,
+    Action, Attributes, Change, Command, Conflict, EditFormat, FileEdit, Owner, Service, Verb,
 };
 use crate::contract::{
     Capabilities, Descriptor, Diagnostic, Example, Instance, OsFamily, Quota, Severity, Stage,
@@ -205,13 +204,11 @@ pub(super) fn conflict(conflict: archive::Conflict) -> Conflict {
     }
 }
 
-pub(super) fn action(action: archive::Action, rules: PathRules) -> Result<Action, GeneratorError> {
+pub(super) fn action(action: archive::Action) -> Result<Action, GeneratorError> {
     let unsupported = GeneratorError::Unsupported;
     Ok(match action {
         archive::Action::Edit(edit) => Action::Edit(FileEdit {
-            file: rules
-                .path(&edit.file)
-                .map_err(|error| GeneratorError::Denied(error.to_string()))?,
+            file: edit.file,
             format: match edit.format {
                 archive::EditFormat::Ini => EditFormat::Ini,
                 archive::EditFormat::Json => EditFormat::Json,
@@ -233,16 +230,7 @@ pub(super) fn action(action: archive::Action, rules: PathRules) -> Result<Action
             interpreter: command.interpreter,
             text: command.text,
             arguments: command.arguments,
-            environment: command
-                .environment
-                .into_iter()
-                .map(|(name, value)| {
-                    let text =
-                        Text::parse(&value).map_err(|error| format!("variable {name}: {error}"))?;
-                    Ok((name, text))
-                })
-                .collect::<Result<_, String>>()
-                .map_err(unsupported)?,
+            environment: command.environment,
             user: command.user,
             working_directory: command.working_directory,
         }),
