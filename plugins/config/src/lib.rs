@@ -5,7 +5,7 @@
 
 pub mod config;
 pub mod content;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
 mod tests;
 
 use bootsplice_sdk::prelude::*;

@@ -6,7 +6,7 @@
 pub mod config;
 pub mod content;
 pub mod kind;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
 mod tests;
 pub mod zip;
 

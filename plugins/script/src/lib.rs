@@ -6,7 +6,7 @@
 pub mod config;
 pub mod content;
 pub mod parameter;
-#[cfg(all(test, not(target_family = "wasm")))]
+#[cfg(test)]
 mod tests;
 
 use bootsplice_sdk::blobs::Blob;
