@@ -179,15 +179,18 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn origin(&self) -> Arc<Origin> {
-        let patience = Patience {
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
             attempts: 4,
             request: Duration::from_secs(5),
             total: Duration::from_secs(30),
             first_pause: Duration::from_millis(1),
             longest_pause: Duration::from_millis(4),
-        };
-        Arc::new(Origin::new(self.store.clone(), patience))
+        }
+    }
+
+    pub(crate) fn origin(&self) -> Arc<Origin> {
+        Arc::new(Origin::new(self.store.clone(), self.patience()))
     }
 
     pub(crate) async fn open(&self, cache: Arc<Cache>) -> Volume {
@@ -221,6 +224,26 @@ impl Fixture {
             .bytes()
             .await
             .unwrap()
+    }
+
+    /// Copies every object to another store.
+    pub(crate) async fn copy_to(&self, store: &dyn ObjectStore) {
+        let objects: Vec<_> = self.store.list(None).collect().await;
+        for meta in objects.into_iter().flatten() {
+            let bytes = self
+                .store
+                .inner
+                .get(&meta.location)
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
+            store
+                .put_opts(&meta.location, bytes.into(), PutOptions::default())
+                .await
+                .unwrap();
+        }
     }
 
     pub(crate) async fn remove(&self, pack: usize) {

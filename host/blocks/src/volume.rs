@@ -61,6 +61,11 @@ impl Volume {
     pub fn cache(&self) -> &Arc<Cache> {
         &self.shared.cache
     }
+
+    /// A document that the manifest refers to, such as the inventory, verified and shared like a block.
+    pub async fn document(&self, digest: Digest, path: String, limit: usize) -> Result<Chunk> {
+        self.shared.document(digest, path, limit).await
+    }
 }
 
 #[async_trait]

@@ -8,7 +8,10 @@ use bootsplice_content::BLOCK;
 use futures::future::join_all;
 
 use crate::testing::{Fault, Fixture, NAME};
-use crate::{BlockSource, BlocksError, Cache, CacheConfig, CounterSnapshot, DiskConfig, Volume};
+use crate::{
+    BlockSource, BlocksError, Cache, CacheConfig, CounterSnapshot, DiskConfig, Origin, Volume,
+    open_store,
+};
 
 async fn read_all(volume: &Volume, fixture: &Fixture) -> Result<(), BlocksError> {
     for (number, expected) in (0..).zip(&fixture.blocks) {
@@ -364,4 +367,33 @@ async fn a_launch_shares_the_cache_with_other_volumes_of_the_same_blocks() {
         .unwrap();
     read_all(&two.open(cache).await, &two).await.unwrap();
     assert_eq!(two.store.pack_requests.load(SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_volume_in_a_directory_is_read_and_a_file_that_shrinks_is_damage() {
+    let fixture = Fixture::without_etags(20, 64).await;
+    let root = tempfile::tempdir().unwrap();
+    let store = open_store(&format!("file://{}", root.path().display()), []).unwrap();
+    fixture.copy_to(&*store).await;
+    let open = || async {
+        let origin = Arc::new(Origin::new(store.clone(), fixture.patience()));
+        Volume::open(origin, Cache::open(CacheConfig::default()).unwrap(), NAME)
+            .await
+            .unwrap()
+    };
+    read_all(&open().await, &fixture).await.unwrap();
+    let volume = open().await;
+    volume.zeros(0, 1).await.unwrap();
+    let pack = std::fs::File::options()
+        .write(true)
+        .open(root.path().join(&fixture.packs[0].path))
+        .unwrap();
+    pack.set_len(fixture.packs[0].size / 2).unwrap();
+    for block in [0, 18] {
+        let error = volume.block(block).await.unwrap_err();
+        assert!(
+            matches!(error, BlocksError::Corrupt { block: Some(found), .. } if found == block),
+            "{error}"
+        );
+    }
 }
