@@ -1,5 +1,6 @@
 //! What a guest says: bounded, cleaned of control characters, never blocking (threat 19).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,6 +10,8 @@ use crate::job::{Level, Observer};
 /// Longest message, name or value that is kept.
 const MAX_TEXT: usize = 8 * 1024;
 const MAX_FIELDS: usize = 32;
+/// Lines of output that are kept for the message of a trap.
+const LAST_LINES: usize = 4;
 /// Messages and progress notes of one run; more are counted and dropped.
 const MAX_LINES: u64 = 20_000;
 
@@ -23,8 +26,8 @@ struct Inner {
     dropped: u64,
     /// Standard output and error so far, up to the next line's end.
     partial: Vec<u8>,
-    /// The last whole line of them: after a trap it is the guest's last word.
-    last: Option<String>,
+    /// The last whole lines of them: after a trap they are the guest's last words.
+    last: VecDeque<String>,
 }
 
 // === impl Log ===
@@ -37,7 +40,7 @@ impl Log {
             lines: MAX_LINES,
             dropped: 0,
             partial: Vec::new(),
-            last: None,
+            last: VecDeque::new(),
         })))
     }
 
@@ -82,19 +85,27 @@ impl Log {
                 if inner.pay(line.len() as u64) {
                     inner.observer.log(Level::Info, &line, &[]);
                 }
-                inner.last = Some(line);
+                inner.last.push_back(line);
+                if inner.last.len() > LAST_LINES {
+                    inner.last.pop_front();
+                }
             }
         }
     }
 
-    /// The guest's last word on standard output or error.
+    /// The guest's last words on standard output or error.
     pub fn last_words(&self) -> Option<String> {
         let inner = self.0.lock();
-        if inner.partial.is_empty() {
-            inner.last.clone()
-        } else {
-            Some(clean(&String::from_utf8_lossy(&inner.partial)))
-        }
+        let partial = clean(&String::from_utf8_lossy(&inner.partial));
+        let words: Vec<&str> = inner
+            .last
+            .iter()
+            .map(String::as_str)
+            .chain([partial.as_str()])
+            // Every panic of Rust ends with this advice.
+            .filter(|line| !line.is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(" | "))
     }
 
     /// Messages that were dropped.
@@ -159,6 +170,6 @@ mod tests {
         log.stream(b"par");
         log.stream(b"tial\x07 line\nrest");
         assert_eq!(*kept.0.lock(), ["a[2Jbc", "partial line"]);
-        assert_eq!(log.last_words().as_deref(), Some("rest"));
+        assert_eq!(log.last_words().as_deref(), Some("partial line | rest"));
     }
 }
