@@ -6,9 +6,11 @@
 
 pub mod accel;
 pub mod console;
+pub mod host;
 pub mod machine;
 pub mod places;
 
 pub use accel::Accel;
 pub use console::{Line, Transcript};
+pub use host::Host;
 pub use machine::{Machine, Network, Running};

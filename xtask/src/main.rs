@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod deb;
+mod demo;
 mod image;
 mod phase;
 mod promises;
@@ -42,6 +43,8 @@ enum Chore {
     },
     /// Boot the image and switch it off again; prints the console with times
     Boot,
+    /// The whole job: import the image, launch a profile on it, boot the result without a network card
+    Demo,
     /// Run all tests, real boots included
     Test {
         /// Arguments for `cargo test`
@@ -89,6 +92,12 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Boot => {
             setup::everything(phases)?;
             boot(phases)
+        }
+        Chore::Demo => {
+            setup::everything(phases)?;
+            build::everything(phases)?;
+            image::make(phases)?;
+            demo::run(phases)
         }
         Chore::Test { arguments } => {
             setup::everything(phases)?;

@@ -32,16 +32,17 @@ const CORE_NEXT_SECTOR: usize = 0x1f4;
 pub fn write(image: &Path, tree: &Path, size: u64) -> Result<()> {
     let _ = fs::remove_file(image);
     File::create(image)?.set_len(size)?;
-    partition(image)?;
     let from = BOOT.end * SECTOR;
     // Whole MiB, and the last one left for the backup GPT.
     let root = (size - from) / (1 << 20) - 1;
+    partition(image, BOOT.end + root * (1 << 20) / SECTOR)?;
     filesystem(image, tree, from, root)?;
     boot_loader(image, tree)?;
     Ok(())
 }
 
-fn partition(image: &Path) -> Result<()> {
+/// `end` is the sector after the root partition.
+fn partition(image: &Path, end: u64) -> Result<()> {
     let mut sgdisk = run::command("sgdisk", &["--clear", "--set-alignment=2048"]);
     sgdisk.arg(format!("--disk-guid={DISK_GUID}"));
     sgdisk
@@ -50,9 +51,8 @@ fn partition(image: &Path) -> Result<()> {
     sgdisk
         .arg(format!("--partition-guid=1:{BOOT_GUID}"))
         .arg("--change-name=1:bios");
-    // To the last whole MiB.
     sgdisk
-        .arg(format!("--new=2:{}:-1M", BOOT.end))
+        .arg(format!("--new=2:{}:{}", BOOT.end, end - 1))
         .arg("--typecode=2:8304");
     sgdisk
         .arg(format!("--partition-guid=2:{ROOT_GUID}"))

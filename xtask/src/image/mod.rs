@@ -75,6 +75,7 @@ fn made_of(recipe: &base::Recipe, files: &[&Path]) -> Result<String> {
     hash.update(SIZE.to_le_bytes());
     hash.update(include_str!("disk.rs"));
     hash.update(include_str!("mod.rs"));
+    hash.update(include_str!("../../image/users.cfg"));
     for file in files {
         hash.update(Sha256::digest(
             fs::read(file).with_context(|| format!("file {}", file.display()))?,
@@ -125,6 +126,15 @@ impl Tree {
         run::quiet(run::as_root(
             "install",
             &["-D", "-m", "0644", "--", &key, &keys],
+        ))?;
+        let users = places::root()
+            .join("xtask/image/users.cfg")
+            .display()
+            .to_string();
+        let there = format!("{root}/etc/cloud/cloud.cfg.d/91_users.cfg");
+        run::quiet(run::as_root(
+            "install",
+            &["-D", "-m", "0644", "--", &users, &there],
         ))?;
         // dpkg's log and backups carry the time of the build.
         let leftovers = [
