@@ -257,8 +257,13 @@ impl Running {
         answers.read_line(&mut answer)?;
         for command in ["qmp_capabilities", "system_powerdown"] {
             writeln!(monitor, "{{\"execute\": \"{command}\"}}")?;
-            answer.clear();
-            answers.read_line(&mut answer)?;
+            // Events may come before the answer.
+            loop {
+                answer.clear();
+                if answers.read_line(&mut answer)? == 0 || !answer.contains("\"event\"") {
+                    break;
+                }
+            }
             if !answer.contains("\"return\"") {
                 bail!("QEMU's monitor answered {command} with {answer}");
             }
