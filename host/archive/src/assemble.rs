@@ -239,7 +239,7 @@ pub(crate) mod tests {
     }
 
     /// What `zstd -dc < file | tar -t` of the system says.
-    fn stock_listing(path: &std::path::Path) -> Vec<String> {
+    pub(crate) fn stock_listing(path: &std::path::Path) -> Vec<String> {
         let script = format!("set -o pipefail; zstd -dc < '{}' | tar -t", path.display());
         let output = std::process::Command::new("bash")
             .args(["-c", &script])

@@ -10,6 +10,9 @@ pub enum ArchiveError {
     /// The point holds nothing. It was never filled, or what filled it failed.
     #[error("the point is empty: no archive was spliced in")]
     Empty,
+    /// The archive was applied and its header overwritten. Nothing is left to do, if this machine knows that launch.
+    #[error("the archive of launch {launch} (sequence {sequence}) was applied before")]
+    Spent { launch: String, sequence: u64 },
     /// Bytes are not what the format or a signature says. Refuse the archive; nothing but another one helps.
     #[error("the {what} is not valid: {reason}")]
     Corrupt { what: String, reason: String },

@@ -17,6 +17,7 @@ pub const MAX_BLOCKS: u64 = 32;
 
 const FRAME_MAGIC: u32 = 0x184D_2A51;
 const MAGIC: &[u8; 8] = b"BSPLICE1";
+const SPENT_MAGIC: &[u8; 8] = b"BSPLICE0";
 /// Frame magic, frame size, magic, envelope length.
 const FIXED: usize = 20;
 const MAX_SIGNATURES: usize = 16;
@@ -104,6 +105,36 @@ struct EnvelopeSignature {
     sig: Vec<u8>,
 }
 
+/// What is left of a header once its launch was applied: no report token, no signature, nothing to act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spent {
+    pub launch: String,
+    pub instance: String,
+    pub sequence: u64,
+}
+
+/// What the agent writes over a header of `blocks` blocks once its launch was applied: a skippable frame of the same length, so that stock tools still read what follows.
+pub fn spend(launch: &str, instance: &str, sequence: u64, blocks: u64) -> Vec<u8> {
+    let note = cbor::encode(&Spent {
+        launch: launch.to_owned(),
+        instance: instance.to_owned(),
+        sequence,
+    });
+    frame(SPENT_MAGIC, &note, blocks as usize)
+}
+
+fn frame(magic: &[u8; 8], content: &[u8], blocks: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(blocks * BLOCK);
+    bytes.extend_from_slice(&FRAME_MAGIC.to_le_bytes());
+    bytes.extend_from_slice(&((blocks * BLOCK - 8) as u32).to_le_bytes());
+    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(content);
+    bytes.resize(blocks * BLOCK, 0);
+    bytes
+}
+
 /// The header of an archive in whole blocks: `payload`, signed with each of `keys`.
 pub fn sign(payload: &Payload, signing: &[SigningKey]) -> Result<Vec<u8>, ArchiveError> {
     if signing.is_empty() || signing.len() > MAX_SIGNATURES {
@@ -133,14 +164,7 @@ pub fn sign(payload: &Payload, signing: &[SigningKey]) -> Result<Vec<u8>, Archiv
             format!("{} bytes are too many", envelope.len()),
         ));
     }
-    let mut bytes = Vec::with_capacity(blocks * BLOCK);
-    bytes.extend_from_slice(&FRAME_MAGIC.to_le_bytes());
-    bytes.extend_from_slice(&((blocks * BLOCK - 8) as u32).to_le_bytes());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&(envelope.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&envelope);
-    bytes.resize(blocks * BLOCK, 0);
-    Ok(bytes)
+    Ok(frame(MAGIC, &envelope, blocks))
 }
 
 /// Reads a header and checks its shape and its signature by one of `trusted`. Gives the payload and the header's blocks. The reader stands behind them then.
@@ -156,7 +180,8 @@ pub fn open(
     }
     let word =
         |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-    if word(0) != FRAME_MAGIC || &fixed[8..16] != MAGIC {
+    let spent = &fixed[8..16] == SPENT_MAGIC;
+    if word(0) != FRAME_MAGIC || (&fixed[8..16] != MAGIC && !spent) {
         return Err(wrong("it does not start with the magic of format 1"));
     }
     let total = word(4) as usize + 8;
@@ -169,6 +194,14 @@ pub fn open(
     reader.read_exact(&mut rest)?;
     if !bootsplice_content::is_zero(&rest[length..]) {
         return Err(wrong("its padding is not zero"));
+    }
+    if spent {
+        let note: Spent = cbor::decode(&rest[..length])
+            .map_err(|error| ArchiveError::corrupt("header", error))?;
+        return Err(ArchiveError::Spent {
+            launch: note.launch,
+            sequence: note.sequence,
+        });
     }
     let envelope: Envelope =
         cbor::decode(&rest[..length]).map_err(|error| ArchiveError::corrupt("header", error))?;
@@ -331,6 +364,14 @@ pub(crate) mod tests {
             Err(ArchiveError::Empty)
         ));
         assert!(open(&b"BSPLICE1"[..], &trusted).is_err());
+    }
+
+    #[test]
+    fn a_spent_header_says_whose_it_was() {
+        let bytes = spend("01JD", "i-1", 1, 1);
+        assert_eq!(bytes.len(), BLOCK);
+        let refused = open(&*bytes, &[key(1).verifying_key()]).unwrap_err();
+        assert!(matches!(refused, ArchiveError::Spent { launch, sequence: 1 } if launch == "01JD"));
     }
 
     #[test]

@@ -7,25 +7,24 @@ use bootsplice_content::{BLOCK, BLOCK_U64, Hasher, is_zero};
 use ed25519_dalek::VerifyingKey;
 
 use crate::assemble::end_block;
-use crate::header::{self, LayerScope, Payload};
+use crate::header::{self, Payload};
 use crate::{ArchiveError, FORMAT};
 
 /// A point whose every byte was checked: frames, header, signature, layers, end, padding.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub payload: Payload,
+    /// Byte range of the header within the point.
+    pub header: std::ops::Range<u64>,
     /// Byte range of each layer within the point.
     pub layers: Vec<std::ops::Range<u64>>,
 }
 
 /// Checks the point that `reader` holds from its start, `length` bytes long, against `trusted` keys. Whether the archive is for this machine is for the caller to judge.
-///
-/// `wiped`: the instance layer may have been overwritten by the agent after it was applied (see [`wiped_layer`]).
 pub fn verify<R: Read + Seek>(
     reader: &mut R,
     length: u64,
     trusted: &[VerifyingKey],
-    wiped: bool,
 ) -> Result<Verified, ArchiveError> {
     let wrong = |what: &str, reason: &str| ArchiveError::corrupt(what, reason);
     let blocks = length / BLOCK_U64;
@@ -65,14 +64,12 @@ pub fn verify<R: Read + Seek>(
     for (index, layer) in payload.layers.iter().enumerate() {
         let range = at * BLOCK_U64..(at + layer.blocks) * BLOCK_U64;
         let mut hasher = Hasher::new();
-        let mut overwritten = wiped && layer.scope == LayerScope::Instance;
-        for block in 0..layer.blocks {
+        for _ in 0..layer.blocks {
             reader.read_exact(&mut buffer)?;
-            overwritten &= buffer == wiped_block(layer.blocks, block);
             hasher.update(&buffer);
         }
         let actual = hasher.finish();
-        if actual != layer.digest && !overwritten {
+        if actual != layer.digest {
             return Err(ArchiveError::Layer {
                 layer: index,
                 expected: layer.digest,
@@ -88,7 +85,11 @@ pub fn verify<R: Read + Seek>(
     }
     check_padding(reader, &mut buffer, blocks - FRAME_BLOCKS - at - 1)?;
     check_frame(reader, &mut buffer, "last frame")?;
-    Ok(Verified { payload, layers })
+    Ok(Verified {
+        payload,
+        header: FRAME_BLOCKS * BLOCK_U64..(FRAME_BLOCKS + header_blocks) * BLOCK_U64,
+        layers,
+    })
 }
 
 /// What the agent writes over an instance layer of `blocks` blocks once it was applied: a skippable frame of the same length, so that stock tools still read what follows.
@@ -151,7 +152,6 @@ mod tests {
             &mut Cursor::new(bytes),
             bytes.len() as u64,
             &[key().verifying_key()],
-            false,
         )
     }
 
@@ -200,20 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn a_wiped_instance_layer_passes_only_where_it_may() {
+    fn a_wiped_layer_is_skipped_by_stock_tools_and_never_verified() {
         let (mut bytes, _) = point(20, &[10, 10]);
-        let range = check(&bytes).unwrap().layers[1].clone();
+        let verified = check(&bytes).unwrap();
+        let range = verified.layers[1].clone();
         let blocks = (range.end - range.start) / BLOCK_U64;
         let wiped: Vec<u8> = wiped_layer(blocks).flatten().collect();
         bytes[range.start as usize..range.end as usize].copy_from_slice(&wiped);
         assert!(check(&bytes).is_err());
-        // The layer is shared here, and only an instance layer may be wiped.
-        let again = verify(
-            &mut Cursor::new(&bytes),
-            bytes.len() as u64,
-            &[key().verifying_key()],
-            true,
-        );
-        assert!(again.is_err());
+        let spent = header::spend("01JD", "i-1", 1, 1);
+        bytes[verified.header.start as usize..verified.header.end as usize].copy_from_slice(&spent);
+        assert!(matches!(check(&bytes), Err(ArchiveError::Spent { .. })));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let listing = crate::assemble::tests::stock_listing(file.path());
+        assert_eq!(listing.len(), 4, "{listing:?}");
     }
 }

@@ -1,0 +1,17 @@
+//! The wall clock of the guest: read here and nowhere else, for reports only.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Now, as RFC 3339 in UTC.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the agent's one place that reads the wall clock"
+)]
+pub fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+pub fn text(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! The guest's side of a launch (RFC 0002, RFC 0003, `docs/agent.md`): verifies every point before the first change, applies the steps in order, journals, reports.
+//!
+//! [`points`] finds and verifies, [`plan`] orders steps over all points, [`apply`] runs them under the [`journal`]. [`root`] is the only way to a path of the guest.
+
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod action;
+pub mod apply;
+pub mod clock;
+pub mod command;
+pub mod console;
+pub mod entry;
+mod error;
+pub mod gpt;
+pub mod journal;
+pub mod plan;
+pub mod points;
+pub mod report;
+pub mod root;
+pub mod service;
+pub mod settings;
+pub mod wipe;
+
+pub use error::AgentError;
