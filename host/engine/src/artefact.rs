@@ -129,3 +129,62 @@ fn read_key(path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_without_our_mac_never_reach_the_loader() {
+        let state = tempfile::tempdir().unwrap();
+        let artefacts = Artefacts::open(state.path()).unwrap();
+        let engine = Engine::new(&crate::config::config()).unwrap();
+        let plugin = Digest::of(b"component");
+        let reason = |artefacts: &Artefacts, plugin: &Digest| match artefacts.load(&engine, plugin)
+        {
+            Err(EngineError::Artefact { reason, .. }) => reason,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was loaded"),
+        };
+        artefacts.put(&plugin, b"what a compiler wrote").unwrap();
+        // Under the right MAC the bytes get as far as wasmtime, which knows that they are none of its own.
+        assert!(!reason(&artefacts, &plugin).contains("MAC"));
+
+        let path = artefacts.path(&plugin);
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            fs::write(&path, bad).unwrap();
+            assert!(reason(&artefacts, &plugin).contains("MAC"), "byte {at}");
+        }
+        fs::write(&path, &good[..20]).unwrap();
+        assert!(reason(&artefacts, &plugin).contains("cut short"));
+        // The artefact of one plugin in the place of another.
+        let other = Digest::of(b"another component");
+        fs::write(artefacts.path(&other), &good).unwrap();
+        assert!(reason(&artefacts, &other).contains("MAC"));
+        // Another host's state directory.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let foreign = Artefacts::open(elsewhere.path()).unwrap();
+        fs::write(foreign.path(&plugin), &good).unwrap();
+        assert!(reason(&foreign, &plugin).contains("MAC"));
+        assert!(matches!(
+            foreign.load(&engine, &other),
+            Err(EngineError::NotInstalled(_))
+        ));
+    }
+
+    #[test]
+    fn the_key_is_for_its_owner_alone_and_stays() {
+        use std::os::unix::fs::PermissionsExt;
+        let state = tempfile::tempdir().unwrap();
+        let first = Artefacts::open(state.path()).unwrap();
+        let mode = fs::metadata(state.path().join("artefacts/key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(Artefacts::open(state.path()).unwrap().key, first.key);
+    }
+}

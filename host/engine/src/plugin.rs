@@ -40,7 +40,10 @@ impl Plugin {
         ready: PluginPre<Run>,
     ) -> Result<Self, String> {
         check_descriptor(&descriptor)?;
-        let schema = jsonschema::draft202012::new(&descriptor.config_schema)
+        // The linear engine: a pattern of a plugin must not be able to hold a thread for ever.
+        let schema = jsonschema::draft202012::options()
+            .with_pattern_options(jsonschema::PatternOptions::regex())
+            .build(&descriptor.config_schema)
             .map_err(|error| format!("its config-schema is no JSON Schema: {error}"))?;
         for example in &descriptor.examples {
             if let Some(error) = schema.iter_errors(&example.config).next() {

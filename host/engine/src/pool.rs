@@ -39,3 +39,15 @@ fn pool(places: u32) -> PoolingAllocationConfig {
         .decommit_batch_size(16);
     pool
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_number_of_places_fits_a_pool() {
+        let mut pooled = config();
+        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(64)));
+        Engine::new(&pooled).unwrap();
+    }
+}

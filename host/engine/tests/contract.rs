@@ -7,7 +7,7 @@ const KEYWORDS: &str = "
     as async await break const continue crate dyn else enum extern false fn for gen if impl in let loop match mod move mut pub ref return self
     static struct super trait true type unsafe use where while abstract become box do final macro override priv try typeof unsized virtual yield
     and assert class def del elif except finally from global import is lambda none nonlocal not or pass raise with
-    arguments case catch debugger default delete eval export extends function implements instanceof interface new null package private protected
+    case catch debugger default delete export extends function implements instanceof interface new null package private protected
     public switch this throw var void
     chan defer fallthrough func go goto map range select
     alignas alignof auto bool char constexpr double float inline int long nullptr register restrict short signed sizeof static_assert thread_local

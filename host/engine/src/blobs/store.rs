@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bootsplice_content::{Digest, Hasher};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 
 use super::{Blob, Scope, Spool};
 
@@ -88,7 +89,7 @@ impl BlobStore {
             }
             if let Some(blob) = self.open_kept(digest)? {
                 // The record's time is its last use; failing to note that loses nothing but age.
-                let _ = File::open(&record).and_then(|file| file.set_modified(SystemTime::now()));
+                let _ = File::open(&record).and_then(|file| touch(&file));
                 return Ok(Some((blob, scope.clone())));
             }
         }
@@ -130,13 +131,13 @@ impl BlobStore {
         let record = self.admission(scope, digest);
         let parent = record.parent().expect("a record's path has two segments");
         private_dir(parent)?;
-        OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&record)?
-            .set_modified(SystemTime::now())
+            .open(&record)?;
+        touch(&file)
     }
 
     fn open_kept(&self, digest: &Digest) -> io::Result<Option<Blob>> {
@@ -161,6 +162,19 @@ impl BlobStore {
             .join(scope_key(scope))
             .join(digest.hex())
     }
+}
+
+/// Sets a file's time to now, by the file system's own clock.
+fn touch(file: &File) -> io::Result<()> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    Ok(futimens(file, &times)?)
 }
 
 /// A scope as a file name. Length-prefixed, so that no two scopes share one.

@@ -174,7 +174,7 @@ fn ended(error: &wasmtime::Error, run: &Run) -> GeneratorError {
     }
     let root = error.root_cause().to_string();
     // wasmtime gives no type for its own table's limit.
-    if run.handles_refused || root.contains("component handle") {
+    if run.handles_refused || root.contains("store handle limit exceeded") {
         return GeneratorError::quota(
             Quota::Handles,
             format!("{} handles at a time", limits.handles),

@@ -85,7 +85,7 @@ impl Generator for Hostile {
                 }
             }
             // Pins a digest that it knows from elsewhere, without fetching it.
-            "steal" => lock.pins.push(pin(&config, 0, config["digest"].as_str().unwrap().into(), 1)),
+            "steal" => lock.pins.push(pin(&config, 0, config["digest"].as_str().unwrap().into(), 20)),
             "many" => {
                 let requests: Vec<_> = (0..10_000).map(|_| request(&config, 0)).collect();
                 let answers = fetch::get_all(&requests);
