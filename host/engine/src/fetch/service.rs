@@ -113,7 +113,7 @@ impl Fetcher {
         }
         let mut failure = None;
         for text in &wanted.urls {
-            match self.from_url(asker, wanted, text, started).await {
+            match self.one_url(asker, wanted, text, started).await {
                 Ok(fetched) => return Ok(fetched),
                 // A limit of the run holds for every URL; anything else may be better elsewhere. The first failure tells most.
                 Err(error @ (GeneratorError::Quota { .. } | GeneratorError::Cancelled)) => {
@@ -127,7 +127,7 @@ impl Fetcher {
         Err(failure.unwrap_or_else(|| GeneratorError::upstream("no URL was tried")))
     }
 
-    async fn from_url(
+    async fn one_url(
         &self,
         asker: &Asker<'_>,
         wanted: &Wanted,
@@ -336,11 +336,11 @@ impl Fetcher {
                     etag: None,
                 })
             }
-            _ => self.from_bucket(asker, wanted, url, spool).await,
+            _ => self.get_object(asker, wanted, url, spool).await,
         }
     }
 
-    async fn from_bucket(
+    async fn get_object(
         &self,
         asker: &Asker<'_>,
         wanted: &Wanted,
