@@ -1,5 +1,10 @@
 //! The fetch layer from inside a guest: against a real server, real files, and a bucket.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, like tests"
+)]
+
 mod support;
 
 use std::collections::HashMap;

@@ -1,5 +1,10 @@
 //! What a hostile generator can do, and how each attempt ends: by its name, with the engine and all others untouched.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, like tests"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

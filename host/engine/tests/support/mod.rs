@@ -1,6 +1,10 @@
 //! Builds what the tests need: the compiler and the hostile guest, each once per run of the tests.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, like tests"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
