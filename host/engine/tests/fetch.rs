@@ -26,10 +26,13 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::{Bench, heard};
 
+/// A path and the `Authorization` that came with it.
+type Asked = (String, Option<String>);
+
 /// A server that counts what it is asked and answers by path.
 #[derive(Clone, Default)]
 struct Origin {
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     content: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     stumbles: Arc<AtomicUsize>,
     url: String,
