@@ -40,7 +40,11 @@ impl Guest {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bootsplice-agent"));
         command.arg("apply").arg("--device").arg(self.path("disk"));
         command.arg("--root").arg(self.path("root"));
-        command.arg("--keys").arg(self.path("keys")).arg("--journal").arg(self.path("state"));
+        command
+            .arg("--keys")
+            .arg(self.path("keys"))
+            .arg("--journal")
+            .arg(self.path("state"));
         command
     }
 
@@ -66,7 +70,11 @@ impl Guest {
 
     fn applied(&self) {
         let output = self.apply();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -81,7 +89,10 @@ fn walk(directory: &Path, inner: &str, found: &mut BTreeMap<String, String>) {
         } else {
             String::new()
         };
-        found.insert(name.clone(), format!("{:o} {} {} {content}", meta.mode(), meta.uid(), meta.gid()));
+        found.insert(
+            name.clone(),
+            format!("{:o} {} {} {content}", meta.mode(), meta.uid(), meta.gid()),
+        );
         if meta.is_dir() {
             walk(&entry.path(), &name, found);
         }
@@ -89,7 +100,10 @@ fn walk(directory: &Path, inner: &str, found: &mut BTreeMap<String, String>) {
 }
 
 fn steps() -> Vec<Step> {
-    let mut one = Step::new("one", &[("/etc/motd", "after\n"), ("/opt/deep/er/x", "x\n")]);
+    let mut one = Step::new(
+        "one",
+        &[("/etc/motd", "after\n"), ("/opt/deep/er/x", "x\n")],
+    );
     one.instance = vec![("/etc/key".into(), b"canary-secret\n".to_vec())];
     one.actions = vec![Action::Edit(FileEdit {
         file: "/etc/app.ini".into(),
@@ -104,7 +118,9 @@ fn steps() -> Vec<Step> {
         on_change: vec![],
     })];
     let mut two = Step::new("two", &[]);
-    two.files = (0..40).map(|n| (format!("/srv/data/{n}"), vec![n; 3000])).collect();
+    two.files = (0..40)
+        .map(|n| (format!("/srv/data/{n}"), vec![n; 3000]))
+        .collect();
     vec![one, two]
 }
 
@@ -112,21 +128,46 @@ fn steps() -> Vec<Step> {
 fn a_launch_is_applied_once_and_its_secrets_leave_the_disk() {
     let guest = Guest::new(&disk(payload(1), &steps()));
     guest.applied();
-    assert_eq!(std::fs::read_to_string(guest.path("root/etc/motd")).unwrap(), "after\n");
-    assert_eq!(std::fs::read_to_string(guest.path("root/etc/app.ini")).unwrap(), "[a]\nx = 2\n");
-    assert_eq!(std::fs::read_to_string(guest.path("root/etc/key")).unwrap(), "canary-secret\n");
+    assert_eq!(
+        std::fs::read_to_string(guest.path("root/etc/motd")).unwrap(),
+        "after\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(guest.path("root/etc/app.ini")).unwrap(),
+        "[a]\nx = 2\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(guest.path("root/etc/key")).unwrap(),
+        "canary-secret\n"
+    );
     let image = std::fs::read(guest.path("disk")).unwrap();
     let point = guest.path("point");
     std::fs::write(&point, &image[START as usize..]).unwrap();
-    let script = format!("set -o pipefail; zstd -dc < {0} | tar -t; zstd -dc < {0} | grep -c canary-secret || true", point.display());
+    let script = format!(
+        "set -o pipefail; zstd -dc < {0} | tar -t; zstd -dc < {0} | grep -c canary-secret || true",
+        point.display()
+    );
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     let listing = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(listing.contains("bootsplice/two/tree/root/srv/data/7") && listing.trim().ends_with("\n0"), "{listing}");
-    let (tree, journal) = (guest.tree(), std::fs::read(guest.path("state/journal.json")).unwrap());
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        listing.contains("bootsplice/two/tree/root/srv/data/7") && listing.trim().ends_with("\n0"),
+        "{listing}"
+    );
+    let (tree, journal) = (
+        guest.tree(),
+        std::fs::read(guest.path("state/journal.json")).unwrap(),
+    );
     guest.applied();
     assert_eq!(guest.tree(), tree);
-    assert_eq!(std::fs::read(guest.path("state/journal.json")).unwrap(), journal);
+    assert_eq!(
+        std::fs::read(guest.path("state/journal.json")).unwrap(),
+        journal
+    );
 }
 
 #[test]
@@ -135,7 +176,9 @@ fn a_flipped_byte_of_any_class_is_refused_and_changes_nothing() {
     let guest = Guest::new(&image);
     let header = START as usize + 2 * BLOCK;
     let mut places: Vec<usize> = (0..POINT_BLOCKS as usize)
-        .flat_map(|block| [0, 4, 9, 700, BLOCK / 2, BLOCK - 1].map(|at| START as usize + block * BLOCK + at))
+        .flat_map(|block| {
+            [0, 4, 9, 700, BLOCK / 2, BLOCK - 1].map(|at| START as usize + block * BLOCK + at)
+        })
         .collect();
     // Frame magic, frame size, magic, envelope length, payload, signature.
     places.extend((0..400).step_by(23).map(|at| header + at));
@@ -147,7 +190,10 @@ fn a_flipped_byte_of_any_class_is_refused_and_changes_nothing() {
         guest.splice(&bad);
         let before = guest.tree();
         let output = guest.apply();
-        assert!(matches!(output.status.code(), Some(2 | 3)), "byte {at}: {output:?}");
+        assert!(
+            matches!(output.status.code(), Some(2 | 3)),
+            "byte {at}: {output:?}"
+        );
         assert_eq!(guest.tree(), before, "byte {at}");
         assert!(!guest.path("state").exists(), "byte {at}");
     }
@@ -184,7 +230,11 @@ fn an_empty_point_is_a_failure_unless_the_settings_allow_it() {
     let guest = Guest::new(&empty_disk());
     guest.refused("no archive was spliced");
     std::fs::create_dir_all(guest.path("root/etc/bootsplice")).unwrap();
-    std::fs::write(guest.path("root/etc/bootsplice/agent.toml"), "allow-unspliced = true\n").unwrap();
+    std::fs::write(
+        guest.path("root/etc/bootsplice/agent.toml"),
+        "allow-unspliced = true\n",
+    )
+    .unwrap();
     guest.applied();
 }
 
@@ -200,22 +250,39 @@ fn each_conflict_policy_does_what_it_says() {
         step.conflict = policy;
         let guest = Guest::new(&disk(payload(1), &[step]));
         assert_eq!(guest.apply().status.code(), Some(code), "{policy:?}");
-        assert_eq!(std::fs::read_to_string(guest.path("root/etc/motd")).unwrap(), motd, "{policy:?}");
+        assert_eq!(
+            std::fs::read_to_string(guest.path("root/etc/motd")).unwrap(),
+            motd,
+            "{policy:?}"
+        );
         let backup = std::fs::read_to_string(guest.path("root/etc/motd.bootsplice-launch-1")).ok();
-        assert_eq!(backup.as_deref(), (policy == Conflict::Backup).then_some("before\n"));
+        assert_eq!(
+            backup.as_deref(),
+            (policy == Conflict::Backup).then_some("before\n")
+        );
     }
 }
 
 #[test]
 fn a_failing_step_stops_the_launch_or_is_reported_by_its_policy() {
-    for (policy, code, state) in [(OnFailure::Abort, 4, "failed"), (OnFailure::Retry, 4, "failed"), (OnFailure::Warn, 0, "degraded")] {
+    for (policy, code, state) in [
+        (OnFailure::Abort, 4, "failed"),
+        (OnFailure::Retry, 4, "failed"),
+        (OnFailure::Warn, 0, "degraded"),
+    ] {
         let mut bad = Step::new("bad", &[("~nobody-here/x", "x")]);
         bad.on_failure = policy;
-        let guest = Guest::new(&disk(payload(1), &[bad, Step::new("next", &[("/etc/next", "x")])]));
+        let guest = Guest::new(&disk(
+            payload(1),
+            &[bad, Step::new("next", &[("/etc/next", "x")])],
+        ));
         let output = guest.apply();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(code), "{policy:?} {said}");
-        assert!(said.contains(&format!("launch launch-1 result {state}")), "{said}");
+        assert!(
+            said.contains(&format!("launch launch-1 result {state}")),
+            "{said}"
+        );
         assert!(said.contains("no user `nobody-here`"), "{said}");
         assert_eq!(guest.path("root/etc/next").exists(), code == 0);
     }
@@ -223,7 +290,10 @@ fn a_failing_step_stops_the_launch_or_is_reported_by_its_policy() {
 
 #[test]
 fn paths_stay_inside_the_root_even_through_its_links() {
-    let guest = Guest::new(&disk(payload(1), &[Step::new("one", &[("/link/x", "x\n")])]));
+    let guest = Guest::new(&disk(
+        payload(1),
+        &[Step::new("one", &[("/link/x", "x\n")])],
+    ));
     std::fs::create_dir(guest.path("root/inside")).unwrap();
     std::os::unix::fs::symlink("/inside", guest.path("root/link")).unwrap();
     guest.applied();
@@ -254,7 +324,11 @@ fn killed_at_random_moments_the_rerun_reaches_the_same_tree() {
     let mut killed = 0;
     for round in 0..100u64 {
         let guest = Guest::new(&image);
-        let mut child = guest.command().stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = guest
+            .command()
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         let noise = Digest::of(&[seed.to_le_bytes(), round.to_le_bytes()].concat());
         let noise = u64::from_le_bytes(noise.as_bytes()[..8].try_into().unwrap());
         std::thread::sleep(Duration::from_micros(noise % span.max(1)));
@@ -263,8 +337,15 @@ fn killed_at_random_moments_the_rerun_reaches_the_same_tree() {
         guest.applied();
         assert_eq!(guest.tree(), wanted, "seed {seed} round {round}");
         guest.applied();
-        assert_eq!(guest.tree(), wanted, "seed {seed} round {round}, second run");
+        assert_eq!(
+            guest.tree(),
+            wanted,
+            "seed {seed} round {round}, second run"
+        );
     }
-    println!("{killed} of 100 were killed before their end, {:?}", start.elapsed());
+    println!(
+        "{killed} of 100 were killed before their end, {:?}",
+        start.elapsed()
+    );
     assert!(killed > 30, "only {killed} runs were interrupted");
 }

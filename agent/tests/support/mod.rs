@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bootsplice_archive::FORMAT;
 use bootsplice_archive::assemble::{Archive, ArchiveBlock, ArchiveLayer};
 use bootsplice_archive::header::{LayerScope, Payload};
 use bootsplice_archive::keys::{SigningKey, write_public};
 use bootsplice_archive::layer::{LayerRecord, LayerWriter};
 use bootsplice_archive::step::{
-    Action, Conflict, Entry, EntryKind, IndexedAction, ManifestStep, OnFailure, PointManifest, Stage, StepDocument,
-    paths,
+    Action, Conflict, Entry, EntryKind, IndexedAction, ManifestStep, OnFailure, PointManifest,
+    Stage, StepDocument, paths,
 };
-use bootsplice_archive::FORMAT;
 use bootsplice_content::{BLOCK, Digest, point_frame};
 use uuid::Uuid;
 
@@ -39,7 +39,10 @@ impl Step {
         Self {
             id,
             stage: Stage::Files,
-            files: files.iter().map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())).collect(),
+            files: files
+                .iter()
+                .map(|(path, text)| ((*path).into(), text.as_bytes().to_vec()))
+                .collect(),
             instance: vec![],
             actions: vec![],
             conflict: Conflict::Replace,
@@ -54,7 +57,11 @@ pub fn key() -> SigningKey {
 
 pub fn write_keys(directory: &Path) {
     std::fs::create_dir_all(directory).unwrap();
-    std::fs::write(directory.join("test.pem"), write_public(&key().verifying_key()).unwrap()).unwrap();
+    std::fs::write(
+        directory.join("test.pem"),
+        write_public(&key().verifying_key()).unwrap(),
+    )
+    .unwrap();
 }
 
 pub fn payload(sequence: u64) -> Payload {
@@ -78,7 +85,11 @@ pub fn payload(sequence: u64) -> Payload {
 }
 
 fn write_step(writer: &mut LayerWriter<Vec<u8>>, step: &Step, instance: bool) {
-    let mut files = if instance { step.instance.clone() } else { step.files.clone() };
+    let mut files = if instance {
+        step.instance.clone()
+    } else {
+        step.files.clone()
+    };
     files.sort();
     let document = StepDocument {
         format: FORMAT,
@@ -99,17 +110,28 @@ fn write_step(writer: &mut LayerWriter<Vec<u8>>, step: &Step, instance: bool) {
         actions: if instance {
             vec![]
         } else {
-            (0..).zip(step.actions.clone()).map(|(index, action)| IndexedAction { index, action }).collect()
+            (0..)
+                .zip(step.actions.clone())
+                .map(|(index, action)| IndexedAction { index, action })
+                .collect()
         },
         notes: vec![],
         reboot_required: false,
     };
     let text = serde_json::to_vec(&document).unwrap();
-    let path = if instance { paths::instance(step.id) } else { paths::step(step.id) };
-    writer.file(&path, 0o644, text.len() as u64, &text[..]).unwrap();
+    let path = if instance {
+        paths::instance(step.id)
+    } else {
+        paths::step(step.id)
+    };
+    writer
+        .file(&path, 0o644, text.len() as u64, &text[..])
+        .unwrap();
     for (path, content) in &files {
         let path = paths::payload(step.id, instance, path);
-        writer.file(&path, 0o644, content.len() as u64, &content[..]).unwrap();
+        writer
+            .file(&path, 0o644, content.len() as u64, &content[..])
+            .unwrap();
     }
 }
 
@@ -140,20 +162,32 @@ pub fn disk(payload: Payload, steps: &[Step]) -> Vec<u8> {
     let mut made: Vec<(Layer, Vec<String>, LayerScope)> = vec![];
     let mut writer = LayerWriter::new(vec![], 1).unwrap();
     let text = serde_json::to_vec(&manifest).unwrap();
-    writer.file(&paths::manifest(), 0o644, text.len() as u64, &text[..]).unwrap();
+    writer
+        .file(&paths::manifest(), 0o644, text.len() as u64, &text[..])
+        .unwrap();
     made.push((writer.finish().unwrap(), vec![], LayerScope::Manifest));
     for step in steps {
         let mut writer = LayerWriter::new(vec![], 1).unwrap();
         write_step(&mut writer, step, false);
-        made.push((writer.finish().unwrap(), vec![step.id.into()], LayerScope::Shared));
+        made.push((
+            writer.finish().unwrap(),
+            vec![step.id.into()],
+            LayerScope::Shared,
+        ));
     }
-    let with_instance: Vec<&Step> = steps.iter().filter(|step| !step.instance.is_empty()).collect();
+    let with_instance: Vec<&Step> = steps
+        .iter()
+        .filter(|step| !step.instance.is_empty())
+        .collect();
     if !with_instance.is_empty() {
         let mut writer = LayerWriter::new(vec![], 1).unwrap();
         for step in &with_instance {
             write_step(&mut writer, step, true);
         }
-        let ids = with_instance.iter().map(|step| step.id.to_owned()).collect();
+        let ids = with_instance
+            .iter()
+            .map(|step| step.id.to_owned())
+            .collect();
         made.push((writer.finish().unwrap(), ids, LayerScope::Instance));
     }
     let layers = made
@@ -171,7 +205,9 @@ pub fn disk(payload: Payload, steps: &[Step]) -> Vec<u8> {
     for index in 0..archive.len_blocks() {
         match archive.block(index) {
             ArchiveBlock::Inline(chunk) => point.extend_from_slice(chunk.bytes()),
-            ArchiveBlock::Layer { layer, index, .. } => point.extend_from_slice(&made[layer].0.0[index * BLOCK..][..BLOCK]),
+            ArchiveBlock::Layer { layer, index, .. } => {
+                point.extend_from_slice(&made[layer].0.0[index * BLOCK..][..BLOCK])
+            }
             ArchiveBlock::Zero => point.resize(point.len() + BLOCK, 0),
         }
     }
