@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bootsplice_store::{RedbStore, Seal, Store};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,9 @@ use crate::auth::Tokens;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::config::Config;
 use crate::keys::Keyring;
+use crate::launch::Launches;
 use crate::metrics::Metrics;
+use crate::problem::{Kind, Problem};
 use crate::profile::{Generators, Profiles};
 use crate::secret::Secrets;
 use crate::state::StateDirectory;
@@ -34,6 +36,8 @@ pub struct App {
     pub secrets: Secrets,
     pub keys: Keyring,
     pub generators: Arc<dyn Generators>,
+    /// Set once the engine and the stores are open.
+    launches: OnceLock<Launches>,
     /// Cancelled when the host shall end. Long work selects on it.
     pub shutdown: CancellationToken,
 }
@@ -77,8 +81,23 @@ impl AppState {
             secrets,
             keys,
             generators,
+            launches: OnceLock::new(),
             shutdown: CancellationToken::new(),
         })))
+    }
+}
+
+impl App {
+    /// Gives the host its launches, once.
+    pub fn set_launches(&self, launches: Launches) {
+        let _ = self.launches.set(launches);
+    }
+
+    /// The launches; not before the host is whole.
+    pub fn launches(&self) -> Result<&Launches, Problem> {
+        self.launches
+            .get()
+            .ok_or_else(|| Problem::new(Kind::Unavailable, "the host is starting"))
     }
 }
 

@@ -48,7 +48,11 @@ pub enum ClientError {
 
 impl Client {
     /// Talks to the host at `base`. `authority` is a PEM file of certificates to trust besides the system's.
-    pub fn new(base: Url, token: Option<String>, authority: Option<&Path>) -> Result<Self, ClientError> {
+    pub fn new(
+        base: Url,
+        token: Option<String>,
+        authority: Option<&Path>,
+    ) -> Result<Self, ClientError> {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(ClientError::Setup(format!(
                 "`{base}` is not the URL of a host: expected http:// or https://"
@@ -77,7 +81,11 @@ impl Client {
     /// The address of something on the host. `path` is below the base, its segments already encoded.
     pub fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        let below = format!("{}/{}", url.path().trim_end_matches('/'), path.trim_start_matches('/'));
+        let below = format!(
+            "{}/{}",
+            url.path().trim_end_matches('/'),
+            path.trim_start_matches('/')
+        );
         let (path, query) = match below.split_once('?') {
             Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
             None => (below, None),
@@ -122,7 +130,11 @@ impl Client {
             .await
             .map_err(|error| self.unreachable(path, &error))?;
         // `()` and the like, for answers without a body.
-        let text = if bytes.is_empty() { &b"null"[..] } else { &bytes };
+        let text = if bytes.is_empty() {
+            &b"null"[..]
+        } else {
+            &bytes
+        };
         let value = serde_json::from_slice(text).map_err(|error| ClientError::Foreign {
             url: self.url(path),
             why: error.to_string(),
@@ -144,7 +156,11 @@ impl Client {
     }
 
     /// Sends a request; an answer that is no success becomes [`ClientError::Problem`].
-    pub async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<reqwest::Response, ClientError> {
+    pub async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        path: &str,
+    ) -> Result<reqwest::Response, ClientError> {
         let response = request
             .send()
             .await

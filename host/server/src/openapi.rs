@@ -32,9 +32,6 @@ fn describe(routes: Vec<Route>) -> Value {
             Access::Verb(verb) => verb.as_str(),
             Access::Handler => "a one-launch token",
         };
-        if route.access == Access::Open {
-            operation.description = Some(operation.description.unwrap_or_default());
-        }
         let described = operation.description.take().unwrap_or_default();
         let needs = format!("Needs: {verb}.");
         operation.description = Some(if described.is_empty() {
@@ -42,7 +39,11 @@ fn describe(routes: Vec<Route>) -> Value {
         } else {
             format!("{described}\n\n{needs}")
         });
-        let id = operation_id(&operation.tags, &operation.operation_id, &route.path);
+        let tag = tag_of(&route.path);
+        let own = operation.operation_id.as_deref().unwrap_or(&route.path);
+        // The handler's name under its tag: each resource's handlers have the same short names.
+        let id = format!("{tag}.{own}");
+        operation.tags = Some(vec![tag.to_owned()]);
         operation.operation_id = Some(id);
         if route.access != Access::Open {
             use utoipa::openapi::{ContentBuilder, ResponseBuilder};
@@ -88,14 +89,11 @@ fn describe(routes: Vec<Route>) -> Value {
     serde_json::to_value(document).unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }
 
-/// `profiles.list`: the handler's name under its tag, as each resource's handlers have the same short names.
-fn operation_id(tags: &Option<Vec<String>>, own: &Option<String>, path: &str) -> String {
-    let tag = tags.as_ref().and_then(|tags| tags.first());
-    let own = own.as_deref().unwrap_or(path);
-    match tag {
-        Some(tag) => format!("{tag}.{own}"),
-        None => own.to_owned(),
-    }
+/// The resource of a path: `profiles` of `/v1/profiles/{name}`, and `host` for what has no version.
+fn tag_of(path: &str) -> &str {
+    path.strip_prefix("/v1/")
+        .and_then(|rest| rest.split('/').next())
+        .unwrap_or("host")
 }
 
 /// The document as it is committed to `docs/openapi.json`.
@@ -155,7 +153,10 @@ pub fn markdown() -> String {
         }
     }
     text.push_str("\n## Documents\n");
-    for (name, schema) in document["components"]["schemas"].as_object().unwrap_or(&empty) {
+    for (name, schema) in document["components"]["schemas"]
+        .as_object()
+        .unwrap_or(&empty)
+    {
         let _ = write!(text, "\n### {name}\n\n");
         if let Some(words) = schema["description"].as_str() {
             let _ = write!(text, "{words}\n\n");
@@ -183,7 +184,10 @@ fn properties(schema: &Value, text: &mut String) {
         let _ = writeln!(text, "- `{name}` ({kind}{needed}) {words}");
     }
     if let Some(values) = schema["enum"].as_array() {
-        let values: Vec<_> = values.iter().map(|value| format!("`{}`", value.as_str().unwrap_or_default())).collect();
+        let values: Vec<_> = values
+            .iter()
+            .map(|value| format!("`{}`", value.as_str().unwrap_or_default()))
+            .collect();
         let _ = writeln!(text, "- one of {}", values.join(", "));
     }
 }
@@ -195,13 +199,26 @@ fn kind_of(schema: &Value) -> String {
     let kind = match &schema["type"] {
         Value::String(kind) => kind.clone(),
         Value::Array(kinds) => {
-            let kinds: Vec<_> = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect();
+            let kinds: Vec<_> = kinds
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|kind| *kind != "null")
+                .collect();
             kinds.join(" or ")
         }
         _ => {
             let alternatives = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
-            let names: Vec<_> = alternatives.into_iter().flatten().filter(|one| one["type"] != "null").map(kind_of).collect();
-            return if names.is_empty() { "any".to_owned() } else { names.join(" or ") };
+            let names: Vec<_> = alternatives
+                .into_iter()
+                .flatten()
+                .filter(|one| one["type"] != "null")
+                .map(kind_of)
+                .collect();
+            return if names.is_empty() {
+                "any".to_owned()
+            } else {
+                names.join(" or ")
+            };
         }
     };
     match (&*kind, schema.get("items")) {
@@ -226,19 +243,27 @@ mod tests {
     use super::*;
 
     fn committed(name: &str) -> String {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(name);
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
     #[test]
     fn the_committed_openapi_document_is_that_of_the_code() {
         let same = committed("openapi.json") == text();
-        assert!(same, "run: cargo run -p bootsplice -- reference openapi > docs/openapi.json");
+        assert!(
+            same,
+            "run: cargo run -p bootsplice -- reference openapi > docs/openapi.json"
+        );
     }
 
     #[test]
     fn the_committed_rest_reference_is_that_of_the_code() {
         let same = committed("rest.md") == markdown();
-        assert!(same, "run: cargo run -p bootsplice -- reference rest > docs/rest.md");
+        assert!(
+            same,
+            "run: cargo run -p bootsplice -- reference rest > docs/rest.md"
+        );
     }
 }

@@ -98,7 +98,11 @@ impl Installed {
 
     /// The installed plugin with this digest, ready to run.
     pub async fn plugin(&self, digest: &Digest) -> Result<Plugin, EngineError> {
-        let loaded = self.shelf.read().get(digest).and_then(|entry| entry.plugin.clone());
+        let loaded = self
+            .shelf
+            .read()
+            .get(digest)
+            .and_then(|entry| entry.plugin.clone());
         if let Some(plugin) = loaded {
             return Ok(plugin);
         }
@@ -146,12 +150,19 @@ impl Installed {
                 None => return Ok(()),
             },
         };
-        let entries = std::fs::read_dir(&directory)
-            .with_context(|| format!("cannot read the plugins' directory `{}`", directory.display()))?;
+        let entries = std::fs::read_dir(&directory).with_context(|| {
+            format!(
+                "cannot read the plugins' directory `{}`",
+                directory.display()
+            )
+        })?;
         let mut paths: Vec<PathBuf> = entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+        paths.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wasm")
+        });
         paths.sort();
         for path in paths {
             self.install_file(&path)
@@ -179,12 +190,21 @@ impl Installed {
 
 #[async_trait]
 impl Generators for Installed {
-    async fn find(&self, _: &Tenant, reference: &PluginRef) -> Result<Option<Generator>, GeneratorsError> {
+    async fn find(
+        &self,
+        _: &Tenant,
+        reference: &PluginRef,
+    ) -> Result<Option<Generator>, GeneratorsError> {
         let shelf = self.shelf.read();
-        let fitting = shelf.values().map(|entry| &entry.generator).filter(|generator| {
-            generator.name == reference.name
-                && reference.version.matches(&generator.version, generator.digest)
-        });
+        let fitting = shelf
+            .values()
+            .map(|entry| &entry.generator)
+            .filter(|generator| {
+                generator.name == reference.name
+                    && reference
+                        .version
+                        .matches(&generator.version, generator.digest)
+            });
         Ok(fitting
             .max_by_key(|generator| (numbers(&generator.version), generator.digest))
             .cloned())
@@ -192,12 +212,19 @@ impl Generators for Installed {
 
     async fn list(&self, _: &Tenant) -> Result<Vec<Generator>, GeneratorsError> {
         let shelf = self.shelf.read();
-        let mut all: Vec<_> = shelf.values().map(|entry| entry.generator.clone()).collect();
+        let mut all: Vec<_> = shelf
+            .values()
+            .map(|entry| entry.generator.clone())
+            .collect();
         all.sort_by_key(|generator| (generator.name.clone(), Reverse(numbers(&generator.version))));
         Ok(all)
     }
 
-    async fn validate(&self, generator: &Generator, config: &Map<String, Value>) -> Result<Vec<Fault>, GeneratorsError> {
+    async fn validate(
+        &self,
+        generator: &Generator,
+        config: &Map<String, Value>,
+    ) -> Result<Vec<Fault>, GeneratorsError> {
         let failed = |why: String| GeneratorsError(format!("`{}`: {why}", generator.name));
         let plugin = self
             .plugin(&generator.digest)

@@ -291,6 +291,20 @@ impl Problem {
     }
 
     /// Also for what belongs to another tenant: whether it exists is nobody's business.
+    /// All of it in one line: for records and logs, where no client reads fields.
+    pub fn text(&self) -> String {
+        let faults = self
+            .faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+        let parts: Vec<_> = [self.detail.clone()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .chain(faults)
+            .collect();
+        parts.join("; ")
+    }
+
     pub fn not_found(what: &str, name: &str) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what} `{name}`"))
     }

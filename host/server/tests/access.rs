@@ -27,10 +27,16 @@ fn filled(path: &str, token_id: &str) -> String {
 
 /// One of everything, owned by `acme`.
 async fn furnish(host: &Host) {
-    let token = host.token("acme", &[Verb::ProfilesWrite, Verb::SecretsWrite]).await;
-    let profile = host.put("/v1/profiles/web-developer", &token, &web_developer()).await;
+    let token = host
+        .token("acme", &[Verb::ProfilesWrite, Verb::SecretsWrite])
+        .await;
+    let profile = host
+        .put("/v1/profiles/web-developer", &token, &web_developer())
+        .await;
     assert_eq!(profile.status(), 201);
-    let secret = host.put("/v1/secrets/ada-api-key", &token, &json!({ "value": "x" })).await;
+    let secret = host
+        .put("/v1/secrets/ada-api-key", &token, &json!({ "value": "x" }))
+        .await;
     assert_eq!(secret.status(), 201);
 }
 
@@ -45,8 +51,14 @@ async fn no_route_but_health_answers_without_a_valid_token() {
             assert_eq!(host.get(&path, "").await.status(), 200, "{path}");
             continue;
         }
-        for token in ["", "bst_0123456789abcdef_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "nonsense"] {
-            let request = host.request(route.method.clone(), &path, token).json(&json!({}));
+        for token in [
+            "",
+            "bst_0123456789abcdef_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "nonsense",
+        ] {
+            let request = host
+                .request(route.method.clone(), &path, token)
+                .json(&json!({}));
             let response = request.send().await.unwrap();
             let challenge = response.headers().contains_key("www-authenticate");
             let (status, _) = problem(response).await;
@@ -71,10 +83,15 @@ async fn a_token_with_every_verb_but_the_routes_own_is_refused() {
             .collect();
         let token = host.token("acme", &others).await;
         let path = filled(&route.path, "0123456789abcdef");
-        let request = host.request(route.method.clone(), &path, &token).json(&json!({}));
+        let request = host
+            .request(route.method.clone(), &path, &token)
+            .json(&json!({}));
         let (status, body) = problem(request.send().await.unwrap()).await;
         assert_eq!(status, 403, "{} {path}", route.method);
-        assert!(body["detail"].as_str().unwrap().contains(needed.as_str()), "{body}");
+        assert!(
+            body["detail"].as_str().unwrap().contains(needed.as_str()),
+            "{body}"
+        );
     }
 }
 
@@ -82,8 +99,14 @@ async fn a_token_with_every_verb_but_the_routes_own_is_refused() {
 async fn another_tenants_objects_do_not_exist() {
     let host = Host::start().await;
     furnish(&host).await;
-    let verbs: Vec<_> = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Admin).collect();
-    let (acme, rival) = (host.token("acme", &verbs).await, host.token("rival", &verbs).await);
+    let verbs: Vec<_> = Verb::ALL
+        .into_iter()
+        .filter(|verb| *verb != Verb::Admin)
+        .collect();
+    let (acme, rival) = (
+        host.token("acme", &verbs).await,
+        host.token("rival", &verbs).await,
+    );
     for route in api::table() {
         let Access::Verb(needed) = route.access else {
             continue;
@@ -93,12 +116,16 @@ async fn another_tenants_objects_do_not_exist() {
             continue;
         }
         let path = filled(&route.path, "");
-        let request = host.request(route.method.clone(), &path, &rival).json(&json!({}));
+        let request = host
+            .request(route.method.clone(), &path, &rival)
+            .json(&json!({}));
         let (status, body) = problem(request.send().await.unwrap()).await;
         assert_eq!(status, 404, "{} {path}: {body}", route.method);
     }
     // A put under the same name makes another object and leaves the first alone.
-    let other = host.put("/v1/secrets/ada-api-key", &rival, &json!({ "value": "y" })).await;
+    let other = host
+        .put("/v1/secrets/ada-api-key", &rival, &json!({ "value": "y" }))
+        .await;
     assert_eq!(other.status(), 201);
     for (path, field) in [("/v1/profiles", "profiles"), ("/v1/secrets", "secrets")] {
         let mine: serde_json::Value = host.get(path, &acme).await.json().await.unwrap();
@@ -112,7 +139,8 @@ async fn another_tenants_objects_do_not_exist() {
 async fn tokens_end_when_they_expire_or_are_revoked() {
     let host = Host::start().await;
     let admin = host.token("default", &[Verb::Admin]).await;
-    let body = json!({ "tenant": "acme", "verbs": ["profiles:read"], "label": "ci", "expires_in": 60 });
+    let body =
+        json!({ "tenant": "acme", "verbs": ["profiles:read"], "label": "ci", "expires_in": 60 });
     let request = host.request(Method::POST, "/v1/tokens", &admin).json(&body);
     let created: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
     let token = created["token"].as_str().unwrap();
@@ -137,7 +165,9 @@ async fn tokens_end_when_they_expire_or_are_revoked() {
         json!({ "verbs": ["admin"], "tenant": "A B" }),
         json!({ "verbs": ["admin"], "surprise": 1 }),
     ] {
-        let request = host.request(Method::POST, "/v1/tokens", &admin).json(&wrong);
+        let request = host
+            .request(Method::POST, "/v1/tokens", &admin)
+            .json(&wrong);
         let (status, body) = problem(request.send().await.unwrap()).await;
         assert_eq!(status, 422, "{wrong}: {body}");
     }

@@ -11,7 +11,9 @@ const PATH: &str = "/v1/profiles/web-developer";
 
 async fn host() -> (Host, String) {
     let host = Host::start().await;
-    let token = host.token("acme", &[Verb::ProfilesRead, Verb::ProfilesWrite]).await;
+    let token = host
+        .token("acme", &[Verb::ProfilesRead, Verb::ProfilesWrite])
+        .await;
     (host, token)
 }
 
@@ -25,9 +27,22 @@ async fn the_example_of_the_design_is_saved_and_read_back_as_it_was_written() {
     let created = host.put(PATH, &token, &web_developer()).await;
     assert_eq!(created.status(), 201);
     assert_eq!(created.headers()["location"], PATH);
-    let body: Value = host.get(&format!("{PATH}@1"), &token).await.json().await.unwrap();
-    assert_eq!((&body["name"], &body["version"]), (&json!("web-developer"), &json!(1)));
-    for (index, step) in web_developer()["steps"].as_array().unwrap().iter().enumerate() {
+    let body: Value = host
+        .get(&format!("{PATH}@1"), &token)
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (&body["name"], &body["version"]),
+        (&json!("web-developer"), &json!(1))
+    );
+    for (index, step) in web_developer()["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
         for (key, value) in step.as_object().unwrap() {
             assert_eq!(&body["steps"][index][key], value, "step {index}, {key}");
         }
@@ -49,14 +64,28 @@ async fn versions_rise_and_never_change() {
     assert_ne!(etag(&second), etag(&first));
     let view: Value = second.json().await.unwrap();
     assert_eq!(view["version"], 2);
-    let old: Value = host.get(&format!("{PATH}@1"), &token).await.json().await.unwrap();
+    let old: Value = host
+        .get(&format!("{PATH}@1"), &token)
+        .await
+        .json()
+        .await
+        .unwrap();
     assert_eq!(old["steps"][0]["with"]["packages"][1], "postgresql");
     let latest: Value = host.get(PATH, &token).await.json().await.unwrap();
     assert_eq!(latest["version"], 2);
-    let versions: Value = host.get(&format!("{PATH}/versions"), &token).await.json().await.unwrap();
+    let versions: Value = host
+        .get(&format!("{PATH}/versions"), &token)
+        .await
+        .json()
+        .await
+        .unwrap();
     assert_eq!(versions["profiles"].as_array().unwrap().len(), 2);
     assert_eq!(host.delete(PATH, &token).await.status(), 204);
-    for gone in [PATH.to_owned(), format!("{PATH}@1"), format!("{PATH}/versions")] {
+    for gone in [
+        PATH.to_owned(),
+        format!("{PATH}@1"),
+        format!("{PATH}/versions"),
+    ] {
         assert_eq!(host.get(&gone, &token).await.status(), 404, "{gone}");
     }
     assert_eq!(host.delete(PATH, &token).await.status(), 404);
@@ -93,7 +122,9 @@ async fn preconditions_are_kept() {
         .request(Method::GET, PATH, &token)
         .header("if-none-match", etag(&second));
     assert_eq!(unchanged.send().await.unwrap().status(), 304);
-    let stale = host.request(Method::DELETE, PATH, &token).header("if-match", etag(&first));
+    let stale = host
+        .request(Method::DELETE, PATH, &token)
+        .header("if-match", etag(&first));
     assert_eq!(stale.send().await.unwrap().status(), 412);
     assert_eq!(host.get(PATH, &token).await.status(), 200);
 }
@@ -131,7 +162,12 @@ async fn every_fault_of_a_profile_is_told_at_once() {
     });
     let (status, body) = problem(host.put(PATH, &token, &wrong).await).await;
     assert_eq!(status, 422);
-    assert!(body["type"].as_str().unwrap().ends_with("/problems/invalid-profile"));
+    assert!(
+        body["type"]
+            .as_str()
+            .unwrap()
+            .ends_with("/problems/invalid-profile")
+    );
     let expected = [
         ("/name", "invalid-name"),
         ("/name", "other-name"),
@@ -155,14 +191,20 @@ async fn every_fault_of_a_profile_is_told_at_once() {
     assert_eq!(faults(&body), expected, "{body:#}");
     let hint = |pointer: &str| {
         let errors = body["errors"].as_array().unwrap();
-        let found = errors.iter().find(|error| error["pointer"] == pointer && error["hint"].is_string());
+        let found = errors
+            .iter()
+            .find(|error| error["pointer"] == pointer && error["hint"].is_string());
         found.unwrap()["hint"].as_str().unwrap().to_owned()
     };
     assert_eq!(hint("/step"), "did you mean `steps`?");
     assert_eq!(hint("/steps/1/use"), "did you mean `apt`?");
     assert_eq!(hint("/steps/2/use"), "there is config@1.2.3");
     assert_eq!(hint("/steps/2/on_failure"), "did you mean `retry`?");
-    assert_eq!(host.get(PATH, &token).await.status(), 404, "nothing was saved");
+    assert_eq!(
+        host.get(PATH, &token).await.status(),
+        404,
+        "nothing was saved"
+    );
 }
 
 #[tokio::test]
@@ -171,7 +213,10 @@ async fn what_the_generator_itself_refuses_is_told_as_in_the_design() {
     let mut document = web_developer();
     document["steps"][0]["with"]["packages"][1] = json!("postgresq");
     let (status, body) = problem(host.put(PATH, &token, &document).await).await;
-    assert_eq!((status, &body["title"]), (422, &json!("The profile is not valid")));
+    assert_eq!(
+        (status, &body["title"]),
+        (422, &json!("The profile is not valid"))
+    );
     assert_eq!(
         body["errors"],
         json!([{
@@ -189,7 +234,9 @@ async fn lists_come_in_pages() {
     for number in 0..5 {
         let mut document = web_developer();
         document["name"] = json!(format!("p{number}"));
-        let put = host.put(&format!("/v1/profiles/p{number}"), &token, &document).await;
+        let put = host
+            .put(&format!("/v1/profiles/p{number}"), &token, &document)
+            .await;
         assert_eq!(put.status(), 201);
     }
     host.delete("/v1/profiles/p2", &token).await;
@@ -200,7 +247,9 @@ async fn lists_come_in_pages() {
         for profile in page["profiles"].as_array().unwrap() {
             names.push(profile["name"].as_str().unwrap().to_owned());
         }
-        let Some(next) = page["next"].as_str() else { break };
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
         path = format!("/v1/profiles?limit=2&after={next}");
     }
     assert_eq!(names, ["p0", "p1", "p3", "p4"]);

@@ -17,37 +17,124 @@ async fn everything_that_goes_wrong_is_a_problem_with_the_requests_id() {
     let token = host.token("acme", &Verb::ALL).await;
     let profile = "/v1/profiles/x";
     let send = |method: Method, path: &'static str, media: &'static str, body: String| {
-        let request = host.request(method, path, &token).header("content-type", media);
+        let request = host
+            .request(method, path, &token)
+            .header("content-type", media);
         let request = request.body(body);
         async move { problem(request.send().await.unwrap()).await }
     };
     let json_type = "application/json";
     for (method, path, media, body, status, slug) in [
-        (Method::GET, "/nowhere", json_type, String::new(), 404, "not-found"),
-        (Method::PATCH, profile, json_type, "{}".into(), 405, "method-not-allowed"),
-        (Method::PUT, profile, json_type, "{".into(), 400, "invalid-json"),
-        (Method::PUT, profile, json_type, "\u{feff}{}".into(), 400, "invalid-json"),
-        (Method::PUT, profile, "text/plain", "{}".into(), 415, "unsupported-media-type"),
-        (Method::PUT, profile, json_type, "[]".into(), 422, "invalid-profile"),
-        (Method::PUT, profile, json_type, "[".repeat(10_000), 400, "invalid-json"),
-        (Method::PUT, profile, json_type, format!("\"{}\"", "x".repeat(5 << 20)), 413, "payload-too-large"),
-        (Method::PUT, "/v1/secrets/a%2Fb", json_type, "{\"value\":\"x\"}".into(), 422, "invalid-request"),
-        (Method::DELETE, "/v1/profiles/%ff", json_type, String::new(), 400, "bad-request"),
+        (
+            Method::GET,
+            "/nowhere",
+            json_type,
+            String::new(),
+            404,
+            "not-found",
+        ),
+        (
+            Method::PATCH,
+            profile,
+            json_type,
+            "{}".into(),
+            405,
+            "method-not-allowed",
+        ),
+        (
+            Method::PUT,
+            profile,
+            json_type,
+            "{".into(),
+            400,
+            "invalid-json",
+        ),
+        (
+            Method::PUT,
+            profile,
+            json_type,
+            "\u{feff}{}".into(),
+            400,
+            "invalid-json",
+        ),
+        (
+            Method::PUT,
+            profile,
+            "text/plain",
+            "{}".into(),
+            415,
+            "unsupported-media-type",
+        ),
+        (
+            Method::PUT,
+            profile,
+            json_type,
+            "[]".into(),
+            422,
+            "invalid-profile",
+        ),
+        (
+            Method::PUT,
+            profile,
+            json_type,
+            "[".repeat(10_000),
+            400,
+            "invalid-json",
+        ),
+        (
+            Method::PUT,
+            profile,
+            json_type,
+            format!("\"{}\"", "x".repeat(5 << 20)),
+            413,
+            "payload-too-large",
+        ),
+        (
+            Method::PUT,
+            "/v1/secrets/a%2Fb",
+            json_type,
+            "{\"value\":\"x\"}".into(),
+            422,
+            "invalid-request",
+        ),
+        (
+            Method::DELETE,
+            "/v1/profiles/%ff",
+            json_type,
+            String::new(),
+            400,
+            "bad-request",
+        ),
     ] {
         let (found, body) = send(method.clone(), path, media, body).await;
         assert_eq!(found, status, "{method} {path}: {body}");
-        assert!(body["type"].as_str().unwrap().ends_with(slug), "{method} {path}: {body}");
+        assert!(
+            body["type"].as_str().unwrap().ends_with(slug),
+            "{method} {path}: {body}"
+        );
     }
-    let mine = host.request(Method::GET, "/healthz", "").header("x-request-id", "mine-1");
-    assert_eq!(mine.send().await.unwrap().headers()["x-request-id"], "mine-1");
-    let forged = host.request(Method::GET, "/healthz", "").header("x-request-id", "a b");
-    assert_ne!(forged.send().await.unwrap().headers()["x-request-id"], "a b");
+    let mine = host
+        .request(Method::GET, "/healthz", "")
+        .header("x-request-id", "mine-1");
+    assert_eq!(
+        mine.send().await.unwrap().headers()["x-request-id"],
+        "mine-1"
+    );
+    let forged = host
+        .request(Method::GET, "/healthz", "")
+        .header("x-request-id", "a b");
+    assert_ne!(
+        forged.send().await.unwrap().headers()["x-request-id"],
+        "a b"
+    );
 }
 
 #[tokio::test]
 async fn a_secret_goes_in_and_never_comes_out() {
     let host = Host::start().await;
-    let token = host.token("acme", &[Verb::SecretsRead, Verb::SecretsWrite]).await;
+    let token = host
+        .token("acme", &[Verb::SecretsRead, Verb::SecretsWrite])
+        .await;
     let path = "/v1/secrets/ada-api-key";
     let canary = json!({ "value": "canary-5b1e" });
     assert_eq!(host.put(path, &token, &canary).await.status(), 201);
@@ -68,7 +155,9 @@ async fn a_secret_goes_in_and_never_comes_out() {
 #[tokio::test]
 async fn requests_are_counted_by_route_and_never_by_path() {
     let host = Host::start().await;
-    let token = host.token("acme", &[Verb::MetricsRead, Verb::ProfilesRead]).await;
+    let token = host
+        .token("acme", &[Verb::MetricsRead, Verb::ProfilesRead])
+        .await;
     host.get("/v1/profiles/some-name", &token).await;
     let text = host.get("/metrics", &token).await.text().await.unwrap();
     let line = "bootsplice_http_requests_total{method=\"GET\",route=\"/v1/profiles/{name}\",status=\"404\"} 1";
@@ -81,8 +170,16 @@ async fn requests_are_counted_by_route_and_never_by_path() {
 async fn the_openapi_document_names_every_route_with_its_verb() {
     let host = Host::start().await;
     let token = host.token("acme", &[Verb::ProfilesRead]).await;
-    let document: serde_json::Value = host.get("/openapi.json", &token).await.json().await.unwrap();
-    assert_eq!(document["openapi"].as_str().unwrap().split('.').next(), Some("3"));
+    let document: serde_json::Value = host
+        .get("/openapi.json", &token)
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        document["openapi"].as_str().unwrap().split('.').next(),
+        Some("3")
+    );
     let mut ids = Vec::new();
     for route in bootsplice_server::api::table() {
         let operation = &document["paths"][&route.path][route.method.as_str().to_lowercase()];
@@ -97,7 +194,10 @@ async fn the_openapi_document_names_every_route_with_its_verb() {
     let text = document.to_string();
     for part in text.split("\"#/components/schemas/").skip(1) {
         let name = part.split('"').next().unwrap();
-        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        assert!(
+            document["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
     }
 }
 
@@ -106,7 +206,10 @@ async fn a_client_that_never_finishes_its_header_is_cut_off_and_others_are_serve
     let host = Host::start().await;
     let address = host.base.trim_start_matches("http://").to_owned();
     let mut silent = tokio::net::TcpStream::connect(&address).await.unwrap();
-    silent.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
+    silent
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost:")
+        .await
+        .unwrap();
     assert_eq!(host.get("/healthz", "").await.status(), 200);
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(Duration::from_secs(40), silent.read_to_end(&mut rest)).await;
@@ -128,4 +231,66 @@ async fn the_host_stops_when_asked_and_lets_its_directory_go() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the host still answers");
+}
+
+/// A certificate for `localhost` and its key, by the openssl that every build machine has.
+fn certificate(directory: &std::path::Path) -> bootsplice_server::config::Tls {
+    let (certificate, key) = (directory.join("tls.crt"), directory.join("tls.key"));
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    bootsplice_server::config::Tls { certificate, key }
+}
+
+#[tokio::test]
+async fn tls_is_served_and_the_client_trusts_what_it_is_told_to() {
+    use bootsplice_server::client::{Client, ClientError};
+    let directory = tempfile::tempdir().unwrap();
+    let tls = certificate(directory.path());
+    let config = Config {
+        tls: Some(tls.clone()),
+        ..Config::default()
+    };
+    let host = Host::start_with(config, directory).await;
+    let token = host.token("acme", &[Verb::ProfilesRead]).await;
+    let base: url::Url = host.base.parse().unwrap();
+    let trusting = Client::new(base.clone(), Some(token.clone()), Some(&tls.certificate)).unwrap();
+    let list: serde_json::Value = trusting.get("/v1/profiles").await.unwrap();
+    assert_eq!(list["profiles"], json!([]));
+    let wary = Client::new(base, Some(token), None).unwrap();
+    let refused = wary
+        .get::<serde_json::Value>("/v1/profiles")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, ClientError::Unreachable { .. }),
+        "{refused}"
+    );
 }

@@ -18,7 +18,9 @@ pub enum Key {
     /// List keys with their state.
     List(State),
     /// Print a public key as PEM, for `/etc/bootsplice/keys.d/` of the image.
-    #[command(after_help = "Example: bootsplice key export --state /var/lib/bootsplice > keys.d/host.pem")]
+    #[command(
+        after_help = "Example: bootsplice key export --state /var/lib/bootsplice > keys.d/host.pem"
+    )]
     Export {
         #[command(flatten)]
         state: State,
@@ -32,9 +34,12 @@ pub enum Key {
         #[command(flatten)]
         state: State,
         id: String,
-        /// Retire it though base volumes may trust no other key.
-        #[arg(long)]
-        untrusted_ok: bool,
+        /// The object store of the base volumes: a key that one of them needs is not retired.
+        #[arg(long, required_unless_present = "no_volumes")]
+        volumes: Option<String>,
+        /// Retire it without looking at any base volume.
+        #[arg(long, conflicts_with = "volumes")]
+        no_volumes: bool,
     },
 }
 
@@ -49,7 +54,7 @@ pub struct State {
 // === impl Key ===
 
 impl Key {
-    pub fn run(self, output: &Output) -> Result<(), Failure> {
+    pub async fn run(self, output: &Output) -> Result<(), Failure> {
         match self {
             Self::New(state) => {
                 let info = state.keys()?.create(&SystemClock, &SystemEntropy)?;
@@ -58,7 +63,8 @@ impl Key {
             Self::Rotate(state) => {
                 let keys = state.keys()?;
                 if keys.active()?.is_empty() {
-                    let message = "there is no key to rotate: make the first with `bootsplice key new`";
+                    let message =
+                        "there is no key to rotate: make the first with `bootsplice key new`";
                     return Err(Failure::new(Code::Conflict, message));
                 }
                 let info = keys.create(&SystemClock, &SystemEntropy)?;
@@ -67,7 +73,8 @@ impl Key {
             Self::List(state) => {
                 let keys = state.keys()?.list()?;
                 let rows = keys.iter();
-                let rows = rows.map(|key| [key.id.clone(), name_of(key).to_owned(), date(key.created)]);
+                let rows =
+                    rows.map(|key| [key.id.clone(), name_of(key).to_owned(), date(key.created)]);
                 output.table(&keys, ["ID", "STATE", "CREATED"], rows.collect());
             }
             Self::Export { state, id } => {
@@ -82,15 +89,15 @@ impl Key {
             Self::Retire {
                 state,
                 id,
-                untrusted_ok,
+                volumes,
+                no_volumes: _,
             } => {
                 let keys = state.keys()?;
-                if !untrusted_ok {
-                    let message = "a base volume that trusts only this key could not be launched any more: \
-                        see `bootsplice volume inspect` for the keys that each trusts, then say `--untrusted-ok`";
-                    return Err(Failure::usage(message));
-                }
-                let info = keys.retire(&id, &[])?;
+                let trusting = match volumes {
+                    Some(url) => trusted_by(&url).await?,
+                    None => Vec::new(),
+                };
+                let info = keys.retire(&id, &trusting)?;
                 output.answer(&info, || format!("{} is retired", info.id));
             }
         }
@@ -108,6 +115,18 @@ impl State {
     }
 }
 
+/// The names of a store's volumes with the ids of the keys that each trusts.
+async fn trusted_by(url: &str) -> Result<Vec<(String, Vec<String>)>, Failure> {
+    let store = super::volume::open(url)?;
+    let mut trusting = Vec::new();
+    for named in bootsplice_import::list(&store).await? {
+        let found = bootsplice_import::inspect(&store, &named.name).await?;
+        let keys = found.inventory.trusted_keys.into_iter().collect();
+        trusting.push((named.name, keys));
+    }
+    Ok(trusting)
+}
+
 fn only_active(keys: &Keyring) -> Result<String, Failure> {
     let active = keys.active()?;
     match &active[..] {
@@ -118,7 +137,10 @@ fn only_active(keys: &Keyring) -> Result<String, Failure> {
         }
         several => {
             let ids: Vec<_> = several.iter().map(|key| &*key.id).collect();
-            Err(Failure::usage(format!("name one of the active keys: {}", ids.join(", "))))
+            Err(Failure::usage(format!(
+                "name one of the active keys: {}",
+                ids.join(", ")
+            )))
         }
     }
 }

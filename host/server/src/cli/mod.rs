@@ -12,6 +12,7 @@ mod reference;
 mod secret;
 mod serve;
 mod token;
+mod volume;
 mod wire;
 
 pub use exit::Failure;
@@ -46,10 +47,22 @@ Exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 not allowed, 5 conflict, 
 #[derive(Args, Clone)]
 pub struct Global {
     /// Where the host is.
-    #[arg(long, global = true, env = "BOOTSPLICE_URL", default_value = "http://127.0.0.1:8080", help_heading = "Host")]
+    #[arg(
+        long,
+        global = true,
+        env = "BOOTSPLICE_URL",
+        default_value = "http://127.0.0.1:8080",
+        help_heading = "Host"
+    )]
     pub url: Url,
     /// The token to talk to the host with; better in the environment than here, where other users can see it.
-    #[arg(long, global = true, env = "BOOTSPLICE_TOKEN", hide_env_values = true, help_heading = "Host")]
+    #[arg(
+        long,
+        global = true,
+        env = "BOOTSPLICE_TOKEN",
+        hide_env_values = true,
+        help_heading = "Host"
+    )]
     pub token: Option<String>,
     /// PEM file of certificates to trust besides the system's.
     #[arg(long, global = true, env = "BOOTSPLICE_CA", help_heading = "Host")]
@@ -63,6 +76,9 @@ pub struct Global {
 pub enum Command {
     /// Run a host.
     Serve(serve::Serve),
+    /// Base volumes, in an object store; without a running host.
+    #[command(subcommand)]
+    Volume(volume::Volume),
     /// Profiles: what a launch shall put on the disk.
     #[command(subcommand)]
     Profile(profile::Profile),
@@ -91,10 +107,11 @@ impl Cli {
         let output = Output::new(self.global.output);
         let done = match self.command {
             Command::Serve(command) => command.run().await,
+            Command::Volume(command) => command.run(&output).await,
             Command::Profile(command) => command.run(&self.global, &output).await,
             Command::Plugin(command) => command.run(&self.global, &output).await,
             Command::Secret(command) => command.run(&self.global, &output).await,
-            Command::Key(command) => command.run(&output),
+            Command::Key(command) => command.run(&output).await,
             Command::Token(command) => command.run(&self.global, &output).await,
             Command::Reference(command) => command.run(),
         };

@@ -36,13 +36,19 @@ impl Output {
     pub fn answer(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
         let line = match self.format {
             Format::Text => text(),
-            Format::Json => serde_json::to_string_pretty(value).unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string()),
+            Format::Json => serde_json::to_string_pretty(value)
+                .unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string()),
         };
         print(&line);
     }
 
     /// A list as columns under `head`, or as JSON.
-    pub fn table<const N: usize>(&self, value: &impl Serialize, head: [&str; N], rows: Vec<[String; N]>) {
+    pub fn table<const N: usize>(
+        &self,
+        value: &impl Serialize,
+        head: [&str; N],
+        rows: Vec<[String; N]>,
+    ) {
         self.answer(value, || columns(head, &rows));
     }
 
@@ -51,7 +57,10 @@ impl Output {
         match (self.format, &failure.problem) {
             (Format::Text, _) => eprintln!("bootsplice: {}", failure.message),
             (Format::Json, Some(problem)) => {
-                eprintln!("{}", serde_json::to_string_pretty(problem).unwrap_or_default());
+                eprintln!(
+                    "{}",
+                    serde_json::to_string_pretty(problem).unwrap_or_default()
+                );
             }
             (Format::Json, None) => eprintln!("{}", json!({ "title": failure.message })),
         }
@@ -84,6 +93,9 @@ fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
         joined.join("  ").trim_end().to_owned()
     };
     let mut text = vec![line(head)];
-    text.extend(rows.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    text.extend(
+        rows.iter()
+            .map(|row| line(row.each_ref().map(String::as_str))),
+    );
     text.join("\n")
 }

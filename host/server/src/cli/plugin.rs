@@ -26,7 +26,11 @@ impl Plugin {
                         plugin.digest.clone(),
                     ]
                 });
-                output.table(&list.plugins, ["NAME", "VERSION", "TITLE", "DIGEST"], rows.collect());
+                output.table(
+                    &list.plugins,
+                    ["NAME", "VERSION", "TITLE", "DIGEST"],
+                    rows.collect(),
+                );
             }
         }
         Ok(())

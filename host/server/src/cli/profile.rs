@@ -116,7 +116,9 @@ fn path(name: &str) -> String {
 /// A YAML or JSON file as JSON.
 pub fn read(file: &Path) -> Result<Value, Failure> {
     let shown = file.display();
-    let failed = |error: std::io::Error| Failure::new(Code::Failure, format!("cannot read `{shown}`: {error}"));
+    let failed = |error: std::io::Error| {
+        Failure::new(Code::Failure, format!("cannot read `{shown}`: {error}"))
+    };
     let mut text = String::new();
     if file == Path::new("-") {
         std::io::stdin()
@@ -141,6 +143,9 @@ pub fn read(file: &Path) -> Result<Value, Failure> {
     };
     parsed.map_err(|error| {
         let language = if json { "JSON" } else { "YAML" };
-        Failure::new(Code::Invalid, format!("`{shown}` is not {language}: {error}"))
+        Failure::new(
+            Code::Invalid,
+            format!("`{shown}` is not {language}: {error}"),
+        )
     })
 }

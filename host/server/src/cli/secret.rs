@@ -17,7 +17,9 @@ use crate::secret::MAX_SECRET;
 #[derive(Subcommand)]
 pub enum Secret {
     /// Write a secret. It cannot be read back.
-    #[command(after_help = "Examples:\n  printf %s \"$KEY\" | bootsplice secret put ada-api-key\n  bootsplice secret put ada-api-key -f key.txt")]
+    #[command(
+        after_help = "Examples:\n  printf %s \"$KEY\" | bootsplice secret put ada-api-key\n  bootsplice secret put ada-api-key -f key.txt"
+    )]
     Put {
         name: String,
         /// The value, byte for byte; standard input when absent. Never an argument: other users can see those.
@@ -86,9 +88,14 @@ fn value(file: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
         None => {
             let input = std::io::stdin();
             if input.is_terminal() {
-                return Err(Failure::usage("pipe the value in, or give it with `--file`"));
+                return Err(Failure::usage(
+                    "pipe the value in, or give it with `--file`",
+                ));
             }
-            (input.take(most).read_to_end(&mut bytes), "standard input".to_owned())
+            (
+                input.take(most).read_to_end(&mut bytes),
+                "standard input".to_owned(),
+            )
         }
     };
     read.map_err(|error| Failure::new(Code::Failure, format!("cannot read {name}: {error}")))?;

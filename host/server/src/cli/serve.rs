@@ -14,6 +14,7 @@ use super::exit::Code;
 use crate::app::{AppState, Parts};
 use crate::auth::{NewToken, Tenant, Verb};
 use crate::config::{Config, Tls};
+use crate::launch::Launches;
 use crate::log::{LogFormat, start};
 use crate::plugins::Installed;
 use crate::serve::{Server, asked_to_stop};
@@ -104,7 +105,19 @@ async fn host(config: Config) -> anyhow::Result<()> {
     // Bound before the long work, so that a taken port is said at once.
     let server = Server::bind(app.clone(), crate::api::table())?;
     installed.install_directory(&app.config).await?;
-    let scheme = if app.config.tls.is_some() { "https" } else { "http" };
+    let opening = (app.clone(), installed.clone());
+    let launches =
+        tokio::task::spawn_blocking(move || Launches::open(&opening.0, opening.1)).await??;
+    app.set_launches(launches.clone());
+    let resumed = launches.resume().await?;
+    if resumed > 0 {
+        tracing::info!(launches = resumed, "interrupted launches are taken up");
+    }
+    let scheme = if app.config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let address = server.address();
     tracing::info!(%address, scheme, state = %app.state.root().display(), "listening");
     if std::io::stderr().is_terminal() {

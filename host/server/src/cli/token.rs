@@ -11,7 +11,9 @@ use crate::auth::{Tenant, Verb};
 #[derive(Subcommand)]
 pub enum Token {
     /// Make a token and print it; it is shown this once.
-    #[command(after_help = "Example: bootsplice token create --tenant web --verb launches:write --verb launches:read --expires-in 86400")]
+    #[command(
+        after_help = "Example: bootsplice token create --tenant web --verb launches:write --verb launches:read --expires-in 86400"
+    )]
     Create {
         /// Whose things it is for; your own tenant when absent.
         #[arg(long)]
@@ -79,7 +81,11 @@ impl Token {
                         token.label.clone(),
                     ]
                 });
-                output.table(&all.tokens, ["ID", "TENANT", "VERBS", "EXPIRES", "LABEL"], rows.collect());
+                output.table(
+                    &all.tokens,
+                    ["ID", "TENANT", "VERBS", "EXPIRES", "LABEL"],
+                    rows.collect(),
+                );
             }
             Self::Revoke { id } => {
                 client

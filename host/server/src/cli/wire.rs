@@ -15,7 +15,10 @@ pub fn segment(text: &str) -> String {
 pub fn after(base: &str, next: Option<&str>) -> String {
     match next {
         None => base.to_owned(),
-        Some(next) => format!("{base}?after={}", byte_serialize(next.as_bytes()).collect::<String>()),
+        Some(next) => format!(
+            "{base}?after={}",
+            byte_serialize(next.as_bytes()).collect::<String>()
+        ),
     }
 }
 

@@ -54,7 +54,11 @@ impl Host {
         };
         let app = AppState::new(parts, Arc::new(Catalogue)).unwrap();
         let server = Server::bind(app.clone(), api::table()).unwrap();
-        let scheme = if app.config.tls.is_some() { "https" } else { "http" };
+        let scheme = if app.config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let base = format!("{scheme}://localhost:{}", server.address().port());
         tokio::spawn(server.run());
         Self {
@@ -111,8 +115,14 @@ impl Drop for Host {
 /// The problem in an answer, with its status.
 pub async fn problem(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
-    let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
-    let request = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let media_type = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let request = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     let body: Value = response.json().await.unwrap();
     assert_eq!(media_type, "application/problem+json", "{body}");
     assert_eq!(body["status"], status);
@@ -164,8 +174,14 @@ fn all() -> Vec<Generator> {
         }),
         json!(["packages"]),
     );
-    let config = object(json!({ "edits": { "type": "array" }, "files": { "type": "array" } }), json!([]));
-    let data = object(json!({ "user": { "type": "string" }, "sources": { "type": "array" } }), json!(["sources"]));
+    let config = object(
+        json!({ "edits": { "type": "array" }, "files": { "type": "array" } }),
+        json!([]),
+    );
+    let data = object(
+        json!({ "user": { "type": "string" }, "sources": { "type": "array" } }),
+        json!(["sources"]),
+    );
     let script = object(
         json!({ "interpreter": { "type": "string" }, "secrets": { "type": "object" }, "text": { "type": "string" } }),
         json!(["text"]),
@@ -180,10 +196,16 @@ fn all() -> Vec<Generator> {
 
 #[async_trait]
 impl Generators for Catalogue {
-    async fn find(&self, _: &Tenant, reference: &PluginRef) -> Result<Option<Generator>, GeneratorsError> {
+    async fn find(
+        &self,
+        _: &Tenant,
+        reference: &PluginRef,
+    ) -> Result<Option<Generator>, GeneratorsError> {
         let fits = |generator: &Generator| {
             generator.name == reference.name
-                && reference.version.matches(&generator.version, generator.digest)
+                && reference
+                    .version
+                    .matches(&generator.version, generator.digest)
         };
         Ok(all().into_iter().find(fits))
     }
@@ -193,16 +215,27 @@ impl Generators for Catalogue {
     }
 
     /// As a generator would: what its schema cannot say.
-    async fn validate(&self, generator: &Generator, config: &Map<String, Value>) -> Result<Vec<Fault>, GeneratorsError> {
+    async fn validate(
+        &self,
+        generator: &Generator,
+        config: &Map<String, Value>,
+    ) -> Result<Vec<Fault>, GeneratorsError> {
         let Some(packages) = config.get("packages").and_then(Value::as_array) else {
             return Ok(Vec::new());
         };
         assert_eq!(generator.name, "apt");
-        let wrong = packages.iter().enumerate().filter(|(_, name)| *name == "postgresq");
+        let wrong = packages
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| *name == "postgresq");
         Ok(wrong
             .map(|(index, _)| {
-                Fault::new(format!("/packages/{index}"), "unknown-package", "no package 'postgresq' in bookworm")
-                    .hint("did you mean 'postgresql'?")
+                Fault::new(
+                    format!("/packages/{index}"),
+                    "unknown-package",
+                    "no package 'postgresq' in bookworm",
+                )
+                .hint("did you mean 'postgresql'?")
             })
             .collect())
     }

@@ -1,0 +1,737 @@
+//! `/v1/launches`, `/v1/plans` and `/v1/reports`.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::sse::{self, Sse};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bootsplice_content::Digest;
+use bootsplice_sinks::{HttpVolume, Requested, content_range};
+use futures::stream::{self, Stream, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::AppState;
+use crate::auth::{Caller, Verb};
+use crate::extract::{Json, Query};
+use crate::launch::Launches;
+use crate::launch::content::StepProgress;
+use crate::launch::ledger::{Admission, LedgerError};
+use crate::launch::live::Live;
+use crate::launch::plan::Plan;
+use crate::launch::prepare::{LockChoice, Wanted};
+use crate::launch::record::{Launch, Moment, State as LaunchState};
+use crate::launch::report::{Report, TokenError};
+use crate::launch::request::{Draft, Instance, NamedTarget};
+use crate::launch::work::progress_json;
+use crate::problem::{Fault, Kind, Problem, ProblemBody};
+use crate::route::{Access, Route};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+
+pub fn routes() -> Vec<Route> {
+    let read = Access::Verb(Verb::LaunchesRead);
+    let write = Access::Verb(Verb::LaunchesWrite);
+    vec![
+        Route::new::<__path_create, _, _>(write, create),
+        Route::new::<__path_list, _, _>(read, list),
+        Route::new::<__path_get, _, _>(read, get),
+        Route::new::<__path_cancel, _, _>(write, cancel),
+        Route::new::<__path_events, _, _>(read, events),
+        Route::new::<__path_volume, _, _>(read, volume),
+        Route::new::<__path_confirm, _, _>(write, confirm),
+        Route::new::<__path_manifest, _, _>(read, manifest),
+        Route::new::<__path_lock, _, _>(read, lock),
+        Route::new::<__path_timeline, _, _>(read, timeline),
+        Route::new::<__path_plan, _, _>(write, plan),
+        Route::new::<__path_report, _, _>(Access::Handler, report),
+    ]
+}
+
+/// A launch as it is told.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LaunchView {
+    pub id: String,
+    /// `accepted`, `running`, `committed`, `failed` or `cancelled`.
+    pub state: String,
+    /// Of a failed launch: a stable word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+    pub content: ContentView,
+    pub stream: StreamView,
+    /// `name@version`.
+    pub profile: String,
+    /// The base volume's name.
+    pub volume: String,
+    #[schema(value_type = String)]
+    pub base: Digest,
+    pub size: u64,
+    pub instance: Instance,
+    /// The number of this launch among its instance's.
+    pub sequence: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<NamedTarget>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Digest over the locks of all points.
+    #[schema(value_type = String)]
+    pub lock: Digest,
+    /// Digest of the launch manifest, the volume's ETag, once the content is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub manifest: Option<Digest>,
+    /// SHA-256 of the volume, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub sha256: Option<Digest>,
+    /// The guest's last report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<Value>,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub deadline: OffsetDateTime,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ContentView {
+    /// `resolving`, `generating`, `ready` or `failed`.
+    pub state: String,
+    pub steps: Vec<StepProgress>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StreamView {
+    /// `waiting`, `flowing`, `held-at-mark`, `sealing`, `sealed` or `failed`.
+    pub state: String,
+    pub bytes: u64,
+    pub total: u64,
+    /// The point at whose mark the stream waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LaunchList {
+    pub launches: Vec<LaunchView>,
+    /// More follow: ask again with `before` set to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Listing {
+    /// Most items in the answer, 1 to 500. 100 when absent.
+    limit: Option<usize>,
+    /// Launches older than the one with this id.
+    before: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmBody {
+    /// SHA-256 of the volume as it was received: `sha256:` and 64 hex digits.
+    #[schema(value_type = String)]
+    pub sha256: Digest,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TimelineView {
+    pub timeline: Vec<Moment>,
+}
+
+/// Admits a launch. The answer comes when everything is decided that can fail early; the work goes on.
+#[utoipa::path(post, path = "/v1/launches", tag = "launches", request_body = Draft,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same launch, for at least 24 hours")),
+    responses((status = 202, body = LaunchView, description = "A new launch"), (status = 200, body = LaunchView, description = "The launch of the same request before"),
+        (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "The key was used for another request, or the target is leased"),
+        (status = 422, body = ProblemBody, content_type = "application/problem+json")))]
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(draft): Json<Draft>,
+) -> Result<Response, Problem> {
+    let launches = app.launches()?;
+    let request = draft
+        .check()
+        .map_err(|faults| Problem::new(Kind::InvalidRequest, "").with_faults(faults))?;
+    let explicit = idempotency_key(&headers)?;
+    let tenant = caller.tenant.as_str();
+    let now = app.clock.now();
+    if let Some(key) = &explicit
+        && let Some(launch) = launches
+            .ledger
+            .look_up(tenant, key, request.digest(), now)
+            .await?
+    {
+        return Ok(told(launches, StatusCode::OK, &launch));
+    }
+    if let Some(sink) = &request.sink
+        && launches.named_sink(tenant, &sink.name).is_none()
+    {
+        let names: Vec<_> = app
+            .config
+            .sinks
+            .iter()
+            .map(|sink| sink.name.as_str())
+            .collect();
+        let fault = Fault::new(
+            "/sink/name",
+            "unknown-sink",
+            format!("there is no sink `{}`", sink.name),
+        );
+        let fault = fault.hint(format!("the operator defined [{}]", names.join(", ")));
+        return Err(Problem::new(Kind::InvalidRequest, "").with_faults(vec![fault]));
+    }
+    let unfinished = launches.unfinished_of(tenant).await?;
+    if unfinished >= app.config.limits.launches_per_tenant {
+        let detail =
+            format!("{unfinished} launches of this tenant are not final, and no more are taken");
+        return Err(Problem::new(Kind::TooManyRequests, detail).retry_after(Duration::from_secs(5)));
+    }
+    let prepared = launches
+        .prepare(Wanted {
+            tenant: &caller.tenant,
+            request: &request,
+            profile_version: None,
+            base: None,
+            locks: LockChoice::InForce,
+        })
+        .await?;
+    let key = explicit
+        .clone()
+        .unwrap_or_else(|| request.implicit_key(prepared.profile.version, prepared.base.volume));
+    let deadline = now
+        + time::Duration::seconds(i64::try_from(request.deadline_seconds).unwrap_or(i64::MAX / 4));
+    let mut launch = Launch {
+        id: app.entropy.ulid(&*app.clock).to_string(),
+        tenant: tenant.to_owned(),
+        profile_version: prepared.profile.version,
+        base: prepared.base.clone(),
+        size: prepared.layout.size,
+        sequence: 0,
+        idempotency_key: key,
+        locks: prepared.locks(),
+        made: None,
+        steps: Vec::new(),
+        state: LaunchState::Accepted,
+        created: now,
+        deadline,
+        timeline: Vec::new(),
+        report: None,
+        request,
+    };
+    launch.note(now, "accepted", None);
+    tracing::Span::current().record("launch", &*launch.id);
+    match launches
+        .ledger
+        .admit(launch, explicit.is_some(), now)
+        .await?
+    {
+        Admission::New(launch) => {
+            launches.metrics.admitted.inc();
+            launches.start(launch.clone(), prepared);
+            Ok(told(launches, StatusCode::ACCEPTED, &launch))
+        }
+        Admission::Same(launch) => Ok(told(launches, StatusCode::OK, &launch)),
+    }
+}
+
+/// The caller's tenant's launches, newest first.
+#[utoipa::path(get, path = "/v1/launches", tag = "launches", params(Listing), responses((status = 200, body = LaunchList)))]
+async fn list(
+    State(app): State<AppState>,
+    caller: Caller,
+    Query(listing): Query<Listing>,
+) -> Result<axum::Json<LaunchList>, Problem> {
+    let launches = app.launches()?;
+    let limit = listing.limit.unwrap_or(100);
+    if !(1..=500).contains(&limit) {
+        let fault = Fault::new(
+            "/limit",
+            "invalid-value",
+            format!("`limit` is 1 to 500, not {limit}"),
+        );
+        return Err(Problem::new(Kind::InvalidRequest, "").with_faults(vec![fault]));
+    }
+    let mut found = launches
+        .ledger
+        .list(caller.tenant.as_str(), listing.before.as_deref(), limit + 1)
+        .await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok(axum::Json(LaunchList {
+        next: found
+            .last()
+            .filter(|_| more)
+            .map(|launch| launch.id.clone()),
+        launches: found.iter().map(|launch| view(launches, launch)).collect(),
+    }))
+}
+
+/// One launch.
+#[utoipa::path(get, path = "/v1/launches/{id}", tag = "launches", params(("id" = String, Path)), responses((status = 200, body = LaunchView),
+    (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+async fn get(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<LaunchView>, Problem> {
+    let launches = app.launches()?;
+    let launch = launches.ledger.get(caller.tenant.as_str(), &id).await?;
+    Ok(axum::Json(view(launches, &launch)))
+}
+
+/// Cancels a launch that is not final; deletes one that is.
+#[utoipa::path(delete, path = "/v1/launches/{id}", tag = "launches", params(("id" = String, Path)),
+    responses((status = 200, body = LaunchView, description = "Cancelled"), (status = 204, description = "The record of a final launch was deleted"),
+        (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+async fn cancel(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let launches = app.launches()?;
+    match launches.cancel(&caller.tenant, &id).await {
+        Ok(launch) => Ok(told(launches, StatusCode::OK, &launch)),
+        Err(LedgerError::Final { .. }) => {
+            launches.forget(&caller.tenant, &id).await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What happens to a launch, as server-sent events: `state`, `content`, `stream`, `report`. Begins with where it stands, ends when it is final.
+#[utoipa::path(get, path = "/v1/launches/{id}/events", tag = "launches", params(("id" = String, Path)),
+    responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
+async fn events(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
+    let launches = app.launches()?;
+    let heard = launches.events.listen(&id);
+    let launch = launches.ledger.get(caller.tenant.as_str(), &id).await?;
+    let now = view(launches, &launch);
+    let first = [
+        ("state", json!(launch.state)),
+        ("content", json!(now.content)),
+        ("stream", json!(now.stream)),
+    ];
+    let over = launch.is_final();
+    let first = stream::iter(first.map(|(name, data)| Ok(event(name, &data))));
+    let later = stream::unfold((heard, over), |(mut heard, over)| async move {
+        if over {
+            return None;
+        }
+        loop {
+            match heard.recv().await {
+                Ok(told) => {
+                    let over = told.name == "state"
+                        && matches!(
+                            told.data["state"].as_str(),
+                            Some("committed" | "failed" | "cancelled")
+                        );
+                    return Some((Ok(event(told.name, &told.data)), (heard, over)));
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    });
+    Ok(Sse::new(first.chain(later))
+        .keep_alive(sse::KeepAlive::new().interval(Duration::from_secs(15))))
+}
+
+/// The personalised volume, raw. With `Range` once the content is made; with `Want-Repr-Digest: sha-256=1` the answer carries its digest.
+#[utoipa::path(get, path = "/v1/launches/{id}/volume", tag = "launches", params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 416, body = ProblemBody, content_type = "application/problem+json"), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
+async fn volume(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let launches = app.launches()?;
+    let (launch, live) = launches.live(&caller.tenant, &id).await?;
+    if launch.request.sink.is_some() && !launch.is_final() {
+        return Err(Problem::new(
+            Kind::Conflict,
+            format!("launch `{id}` goes to a sink; its volume is read there"),
+        ));
+    }
+    let size = live.reader.geometry().size;
+    let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let wants_range = headers.contains_key(header::RANGE);
+    let wants_digest = field(&WANT_REPR_DIGEST).is_some_and(|value| value.contains("sha-256"));
+    let ready = if wants_range || wants_digest {
+        Some(live.wait_ready().await?)
+    } else {
+        live.ready()
+    };
+    let etag = ready
+        .as_ref()
+        .map(|ready| format!("\"{}\"", ready.made.manifest));
+    // A range of another volume than the client has begun with would be spliced into nonsense.
+    let same = field(&header::IF_RANGE).is_none_or(|wanted| Some(wanted) == etag.as_deref());
+    let requested = match field(&header::RANGE).filter(|_| same) {
+        Some(range) => Requested::parse(Some(range), size),
+        None => Requested::Whole,
+    };
+    let (status, range) = match requested {
+        Requested::Whole => (StatusCode::OK, 0..size),
+        Requested::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Requested::Unsatisfiable => {
+            let mut refused = Problem::new(
+                Kind::RangeNotSatisfiable,
+                format!("the volume has {size} bytes"),
+            )
+            .into_response();
+            insert(
+                &mut refused,
+                header::CONTENT_RANGE,
+                &format!("bytes */{size}"),
+            );
+            return Ok(refused);
+        }
+    };
+    launches
+        .metrics
+        .streamed_bytes
+        .inc_by(range.end - range.start);
+    let body = HttpVolume::new(live.reader.clone(), range.clone());
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = status;
+    insert(
+        &mut response,
+        header::CONTENT_TYPE,
+        "application/octet-stream",
+    );
+    insert(&mut response, header::ACCEPT_RANGES, "bytes");
+    if status == StatusCode::PARTIAL_CONTENT {
+        insert(
+            &mut response,
+            header::CONTENT_RANGE,
+            &content_range(&range, size),
+        );
+    }
+    if let Some(etag) = etag {
+        insert(&mut response, header::ETAG, &etag);
+    }
+    if wants_digest {
+        let digest = launches.volume_digest(&live).await?;
+        insert(
+            &mut response,
+            REPR_DIGEST,
+            &format!("sha-256=:{}:", STANDARD.encode(digest.as_bytes())),
+        );
+    }
+    Ok(response)
+}
+
+/// Commits a launch whose volume was read over HTTP: the client says what it received.
+#[utoipa::path(post, path = "/v1/launches/{id}/confirm", tag = "launches", params(("id" = String, Path)), request_body = ConfirmBody,
+    responses((status = 200, body = LaunchView), (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "The digest is not the volume's")))]
+async fn confirm(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<ConfirmBody>,
+) -> Result<axum::Json<LaunchView>, Problem> {
+    let launches = app.launches()?;
+    let launch = launches.confirm(&caller.tenant, &id, body.sha256).await?;
+    Ok(axum::Json(view(launches, &launch)))
+}
+
+/// The launch manifest: base, size, and the archive of each point with its header's content.
+#[utoipa::path(get, path = "/v1/launches/{id}/manifest", tag = "launches", params(("id" = String, Path)), responses((status = 200, body = Object),
+    (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
+async fn manifest(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Value>, Problem> {
+    let launches = app.launches()?;
+    let (_, live) = launches.live(&caller.tenant, &id).await?;
+    let ready = live.wait_ready().await?;
+    let archives: Vec<_> = live
+        .archives()
+        .unwrap_or_default()
+        .iter()
+        .map(|archive| {
+            let payload = &archive.archive().payload;
+            let layers: Vec<_> = payload
+                .layers
+                .iter()
+                .zip(&archive.archive().layers)
+                .map(|(layer, made)| {
+                    json!({"digest": layer.digest, "blocks": layer.blocks, "steps": layer.steps, "scope": layer.scope,
+                        "tar_digest": made.record.tar_digest, "tar_size": made.record.tar_size, "entries": made.record.entries})
+                })
+                .collect();
+            json!({"point": payload.point, "archive": ready.made.archives.get(&payload.point), "partition": payload.partition.to_string(),
+                "blocks": payload.blocks, "length": payload.length, "layers": layers})
+        })
+        .collect();
+    Ok(axum::Json(json!({
+        "schema": ready.manifest.schema, "digest": ready.made.manifest, "base": ready.manifest.base, "size": ready.manifest.size, "archives": archives,
+    })))
+}
+
+/// The locks of a launch, by point: every artefact with URL, size and digest.
+#[utoipa::path(get, path = "/v1/launches/{id}/lock", tag = "launches", params(("id" = String, Path)), responses((status = 200, body = Object)))]
+async fn lock(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<Value>, Problem> {
+    let launches = app.launches()?;
+    let launch = launches.ledger.get(caller.tenant.as_str(), &id).await?;
+    let mut points = serde_json::Map::new();
+    for (point, digest) in &launch.locks {
+        let lock = launches.locks.get(caller.tenant.as_str(), *digest).await?;
+        points.insert(point.clone(), json!({"digest": digest, "lock": lock}));
+    }
+    Ok(axum::Json(
+        json!({"digest": lock_digest(&launch), "points": points}),
+    ))
+}
+
+/// When what happened.
+#[utoipa::path(get, path = "/v1/launches/{id}/timeline", tag = "launches", params(("id" = String, Path)), responses((status = 200, body = TimelineView)))]
+async fn timeline(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<TimelineView>, Problem> {
+    let launches = app.launches()?;
+    let launch = launches.ledger.get(caller.tenant.as_str(), &id).await?;
+    Ok(axum::Json(TimelineView {
+        timeline: launch.timeline,
+    }))
+}
+
+/// A dry run of a launch: every step, entry, byte and size against capacity. Nothing is recorded.
+#[utoipa::path(post, path = "/v1/plans", tag = "launches", request_body = Draft, responses((status = 200, body = Plan),
+    (status = 422, body = ProblemBody, content_type = "application/problem+json")))]
+async fn plan(
+    State(app): State<AppState>,
+    caller: Caller,
+    Json(draft): Json<Draft>,
+) -> Result<axum::Json<Plan>, Problem> {
+    let launches = app.launches()?;
+    let request = draft
+        .check()
+        .map_err(|faults| Problem::new(Kind::InvalidRequest, "").with_faults(faults))?;
+    Ok(axum::Json(launches.plan(&caller.tenant, &request).await?))
+}
+
+/// A guest's report, with the token of its launch.
+#[utoipa::path(post, path = "/v1/reports", tag = "reports", request_body = Report,
+    responses((status = 200, description = "Taken, or not newer than one before"), (status = 401, body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The token is another launch's")))]
+async fn report(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Result<axum::Json<Value>, Problem> {
+    let launches = app.launches()?;
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(|| {
+            Problem::new(
+                Kind::Unauthenticated,
+                "a report carries the token of its launch",
+            )
+        })?;
+    let reporter = launches
+        .reports
+        .check(token, app.clock.now())
+        .map_err(|error| match error {
+            TokenError::Forged | TokenError::Expired => {
+                Problem::new(Kind::Unauthenticated, error.to_string())
+            }
+        })?;
+    let report: Report = crate::extract::parse(&body)?;
+    if report.launch != reporter.launch {
+        let detail = format!(
+            "the token is of launch `{}`, the report of `{}`",
+            reporter.launch, report.launch
+        );
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    let document = json!(report);
+    let at = app.clock.now();
+    let (new, _) = launches
+        .ledger
+        .report(
+            &reporter.tenant,
+            &reporter.launch,
+            report.sequence,
+            &document,
+            at,
+        )
+        .await?;
+    if new {
+        tracing::info!(launch = reporter.launch, tenant = reporter.tenant, result = ?report.result, "a guest reported");
+        launches.events.tell(&reporter.launch, "report", document);
+    }
+    Ok(axum::Json(json!({"taken": new})))
+}
+
+fn told(launches: &Launches, status: StatusCode, launch: &Launch) -> Response {
+    let location = format!("/v1/launches/{}", launch.id);
+    let mut response = (status, axum::Json(view(launches, launch))).into_response();
+    insert(&mut response, header::LOCATION, &location);
+    response
+}
+
+fn view(launches: &Launches, launch: &Launch) -> LaunchView {
+    let live: Option<std::sync::Arc<Live>> = launches.at_work(&launch.id);
+    let steps = match &live {
+        Some(live) => live.steps.look(),
+        None => launch.steps.clone(),
+    };
+    let (content, stream) = match &launch.state {
+        LaunchState::Running { content, stream } => (json!(content), json!(stream)),
+        LaunchState::Accepted => (json!("resolving"), json!("waiting")),
+        LaunchState::Committed { .. } => (json!("ready"), json!("sealed")),
+        LaunchState::Failed { .. } | LaunchState::Cancelled => (
+            json!(if launch.made.is_some() {
+                "ready"
+            } else {
+                "failed"
+            }),
+            json!("failed"),
+        ),
+    };
+    let told = live
+        .as_ref()
+        .filter(|_| !launch.is_final())
+        .map(|live| progress_json(&live.progress.borrow()));
+    let bytes = match (&told, &launch.state) {
+        (Some(told), _) => told["bytes"].as_u64().unwrap_or(0),
+        (None, LaunchState::Committed { .. }) => launch.size,
+        _ => 0,
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (reason, detail, retryable) = match &launch.state {
+        LaunchState::Failed {
+            reason,
+            detail,
+            retryable,
+        } => (
+            Some(reason.word().to_owned()),
+            Some(detail.clone()),
+            Some(*retryable),
+        ),
+        _ => (None, None, None),
+    };
+    LaunchView {
+        id: launch.id.clone(),
+        state: launch.state.word().to_owned(),
+        reason,
+        detail,
+        retryable,
+        content: ContentView {
+            state: text(&content),
+            steps,
+        },
+        stream: StreamView {
+            state: told
+                .as_ref()
+                .map_or_else(|| text(&stream), |told| text(&told["state"])),
+            bytes,
+            total: launch.size,
+            point: told
+                .as_ref()
+                .and_then(|told| told["point"].as_str().map(str::to_owned)),
+        },
+        profile: format!("{}@{}", launch.request.profile, launch.profile_version),
+        volume: launch.base.name.clone(),
+        base: launch.base.volume,
+        size: launch.size,
+        instance: launch.request.instance.clone(),
+        sequence: launch.sequence,
+        sink: launch.request.sink.clone(),
+        labels: launch.request.labels.clone(),
+        lock: lock_digest(launch),
+        manifest: launch.made.as_ref().map(|made| made.manifest),
+        sha256: match &launch.state {
+            LaunchState::Committed { sha256 } => *sha256,
+            _ => None,
+        },
+        report: launch.report.clone(),
+        created: launch.created,
+        deadline: launch.deadline,
+    }
+}
+
+/// One digest for the locks of all points.
+fn lock_digest(launch: &Launch) -> Digest {
+    Digest::of(&bootsplice_content::cbor::encode(&launch.locks))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(&IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            Kind::BadRequest,
+            "`Idempotency-Key` has 1 to 255 printable ASCII characters",
+        )),
+    }
+}
+
+fn event(name: &str, data: &Value) -> sse::Event {
+    sse::Event::default().event(name).data(data.to_string())
+}
+
+fn insert(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+// === impl Problem ===
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::KeyUsed { .. } => Self::new(Kind::IdempotencyConflict, error.to_string()),
+            LedgerError::Leased { .. } => Self::new(Kind::TargetLeased, error.to_string()),
+            LedgerError::Missing { id } => Self::not_found("launch", &id),
+            LedgerError::Final { .. } | LedgerError::NotFinal { .. } => {
+                Self::new(Kind::Conflict, error.to_string())
+            }
+            LedgerError::Store(error) => error.into(),
+        }
+    }
+}
