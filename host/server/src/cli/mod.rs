@@ -5,6 +5,7 @@
 
 mod exit;
 mod key;
+mod launch;
 mod output;
 mod plugin;
 mod profile;
@@ -82,6 +83,10 @@ pub enum Command {
     /// Profiles: what a launch shall put on the disk.
     #[command(subcommand)]
     Profile(profile::Profile),
+    /// Launches: personalised volumes.
+    #[command(subcommand)]
+    Launch(launch::LaunchCommand),
+    Plan(launch::PlanCommand),
     /// Generators that profiles use.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -109,6 +114,8 @@ impl Cli {
             Command::Serve(command) => command.run().await,
             Command::Volume(command) => command.run(&output).await,
             Command::Profile(command) => command.run(&self.global, &output).await,
+            Command::Launch(command) => command.run(&self.global, &output).await,
+            Command::Plan(command) => command.run(&self.global, &output).await,
             Command::Plugin(command) => command.run(&self.global, &output).await,
             Command::Secret(command) => command.run(&self.global, &output).await,
             Command::Key(command) => command.run(&output).await,
