@@ -35,6 +35,11 @@ pub fn component(generator: &str) -> PathBuf {
     ))
 }
 
+/// Where the debug build of the host finds the generators to install.
+pub fn plugins() -> PathBuf {
+    target().join("debug/plugins")
+}
+
 /// The Debian image with the agent and the demo's key in it (`BOOTSPLICE_IMAGE`), as `cargo xtask image` makes it.
 pub fn image() -> PathBuf {
     match std::env::var_os("BOOTSPLICE_IMAGE") {

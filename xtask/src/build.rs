@@ -38,9 +38,12 @@ pub fn everything(phases: &mut Phases) -> Result<()> {
             cargo.args(["-p", &format!("bootsplice-generator-{generator}")]);
         }
         run::loud(cargo)?;
+        // The host installs what lies in `plugins` beside its binary.
+        let plugins = places::plugins();
+        std::fs::create_dir_all(&plugins)?;
         for generator in GENERATORS {
             let component = places::component(generator);
-            std::fs::metadata(&component)
+            std::fs::copy(&component, plugins.join(format!("{generator}.wasm")))
                 .with_context(|| format!("component {}", component.display()))?;
         }
         Ok(())

@@ -162,7 +162,7 @@ fn boot(disk: &Path, console: &Path) -> Result<()> {
             println!("{line}");
         }
         ready |= text.contains(LAST_WORDS);
-        applied |= said_by_agent && text.contains("result: applied");
+        applied |= said_by_agent && text.contains("result applied");
         (ready && applied).then_some(())
     })?;
     machine.press_power()?;
