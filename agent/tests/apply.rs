@@ -1,5 +1,7 @@
 //! `bootsplice-agent apply` as an operator runs it, on real disk images.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;

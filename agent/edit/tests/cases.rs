@@ -1,6 +1,8 @@
 //! Every folder under `cases/<format>/` is one promise: `before` (absent: no file yet, to be created), `changes.json`, and `after` or `error`
 //! (a part of the message). Set `BLESS=1` to write `after` anew, then read the difference before it is committed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The fuzzers' promise over their corpora and over every file of the cases, as they are and damaged in seeded ways.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../fuzz/fuzz_targets/promise.rs"]
 mod promise;
 

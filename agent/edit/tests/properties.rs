@@ -1,5 +1,7 @@
 //! Promises that hold for any file and any change: no panic, a second run changes nothing, lines that were not edited survive in their order.
 
+#![allow(clippy::unwrap_used)]
+
 use bootsplice_edit::{Change, Format, Outcome, Verb, apply};
 use proptest::prelude::*;
 use serde_json::{Value, json};

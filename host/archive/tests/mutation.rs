@@ -1,5 +1,7 @@
 //! The readers of foreign bytes never panic and never accept what was changed: the corpus of the fuzz targets, mutated with a printed seed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{Cursor, Read as _};
 
 use bootsplice_archive::keys::SigningKey;

@@ -1,5 +1,7 @@
 //! Promises about the contract's text itself.
 
+#![allow(clippy::unwrap_used)]
+
 use wit_parser::{Resolve, TypeDefKind, WorldItem};
 
 /// Reserved words of Rust 2024, Python 3, ECMAScript, Go, C23 and C# (contextual ones that generators trip over included).

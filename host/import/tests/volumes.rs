@@ -1,5 +1,7 @@
 //! Imports with the real tools: qemu-img, sgdisk, mkfs.ext4, debugfs, e2fsck, zstd. A missing tool fails the test by name.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -36,6 +36,10 @@ pub struct ManualClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one clock that everything else is given"
+        )]
         OffsetDateTime::now_utc()
     }
 }

@@ -174,7 +174,7 @@ impl Installed {
 
     async fn install_file(&self, path: &Path) -> anyhow::Result<()> {
         let size = std::fs::metadata(path)?.len();
-        if size > MAX_COMPONENT as u64 {
+        if size > MAX_COMPONENT {
             bail!("it has {size} bytes, a component has at most {MAX_COMPONENT}");
         }
         let component = Bytes::from(std::fs::read(path)?);

@@ -1,5 +1,7 @@
 //! Every route × token: no token 401, wrong verb 403, another tenant's object 404 (rule 36).
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use bootsplice_server::api;

@@ -1,5 +1,7 @@
 //! The command itself: a child process, as an operator runs it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

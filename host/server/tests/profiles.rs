@@ -1,5 +1,7 @@
 //! Profiles over the wire: versions, preconditions, and every fault at once.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use bootsplice_server::auth::Verb;

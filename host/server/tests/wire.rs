@@ -1,5 +1,7 @@
 //! What every route shares: problems for everything, request ids, limits, TLS, secrets that never come back.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::Duration;

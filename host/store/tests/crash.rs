@@ -1,5 +1,7 @@
 //! A store whose process was killed at any moment has every answered transaction, whole.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 

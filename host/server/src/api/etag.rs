@@ -43,6 +43,10 @@ impl Preconditions {
     }
 
     /// Judges a read: 412, 304, or nothing.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the answer goes straight to the client, once a request"
+    )]
     pub fn judge_read(&self, version: Version) -> Result<(), Response> {
         let tag = version.to_string();
         let matched = |tags: &Tags| match tags {

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::broadcast::error::RecvError;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::Listing;
 use crate::app::AppState;
 use crate::auth::{Caller, Verb};
 use crate::extract::{Json, Query};
@@ -135,16 +136,6 @@ pub struct LaunchList {
     /// More follow: ask again with `before` set to this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Listing {
-    /// Most items in the answer, 1 to 500. 100 when absent.
-    limit: Option<usize>,
-    /// Launches older than the one with this id.
-    before: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

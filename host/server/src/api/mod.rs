@@ -12,7 +12,7 @@ mod volumes;
 
 pub use etag::{Preconditions, etag};
 pub use launches::{ConfirmBody, ContentView, LaunchList, LaunchView, StreamView, TimelineView};
-pub use paging::{Paging, Window};
+pub use paging::{Listing, Paging, Window};
 pub use plugins::{PluginList, PluginView};
 pub use profiles::{ProfileList, ProfileSummary, ProfileView};
 pub use secrets::{SecretBody, SecretList, SecretView};

@@ -16,6 +16,17 @@ pub struct Paging {
     pub after: Option<String>,
 }
 
+/// Which part of a list that goes from the newest back.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Listing {
+    /// Most items in the answer, 1 to 500. 100 when absent.
+    pub limit: Option<usize>,
+    /// Launches older than the one with this id.
+    pub before: Option<String>,
+}
+
 /// A [`Paging`] whose numbers were judged.
 #[derive(Clone, Debug)]
 pub struct Window {

@@ -27,6 +27,7 @@ const RESUMES: u32 = 5;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value a process")]
 pub enum LaunchCommand {
     /// Make a personalised volume.
     #[command(after_help = "Examples:
@@ -57,7 +58,9 @@ pub enum LaunchCommand {
         timeout: u64,
     },
     /// Read the volume of a launch without sink, check it, and confirm it.
-    #[command(after_help = "The file is written as FILE.partial and renamed after the host confirmed its digest. A broken connection is taken up where it was.")]
+    #[command(
+        after_help = "The file is written as FILE.partial and renamed after the host confirmed its digest. A broken connection is taken up where it was."
+    )]
     Fetch {
         id: String,
         #[arg(short, long)]
@@ -83,7 +86,9 @@ pub enum LaunchCommand {
 
 /// Show what a launch would do: every step, entry, byte and size. Nothing is recorded.
 #[derive(Args)]
-#[command(after_help = "Example: bootsplice plan --instance i-0042 --profile web-developer --volume debian-12")]
+#[command(
+    after_help = "Example: bootsplice plan --instance i-0042 --profile web-developer --volume debian-12"
+)]
 pub struct PlanCommand {
     #[command(flatten)]
     request: Request,
@@ -143,8 +148,13 @@ impl LaunchCommand {
                 wait,
             } => {
                 let body = request.read()?;
-                let headers: Vec<_> = idempotency_key.iter().map(|key| (IDEMPOTENCY_KEY, key.as_str())).collect();
-                let answer = client.json::<_, LaunchView>(Method::POST, "/v1/launches", Some(&body), &headers).await?;
+                let headers: Vec<_> = idempotency_key
+                    .iter()
+                    .map(|key| (IDEMPOTENCY_KEY, key.as_str()))
+                    .collect();
+                let answer = client
+                    .json::<_, LaunchView>(Method::POST, "/v1/launches", Some(&body), &headers)
+                    .await?;
                 let mut launch = answer.value;
                 if wait {
                     launch = committed(&client, &launch.id, 3600).await?;
@@ -158,7 +168,9 @@ impl LaunchCommand {
             Self::List => {
                 let mut all: LaunchList = client.get("/v1/launches").await?;
                 while let Some(before) = all.next.take() {
-                    let page: LaunchList = client.get(&format!("/v1/launches?before={}", segment(&before))).await?;
+                    let page: LaunchList = client
+                        .get(&format!("/v1/launches?before={}", segment(&before)))
+                        .await?;
                     all.launches.extend(page.launches);
                     all.next = page.next;
                 }
@@ -172,7 +184,11 @@ impl LaunchCommand {
                         date(launch.created),
                     ]
                 });
-                output.table(&all.launches, ["ID", "STATE", "INSTANCE", "PROFILE", "VOLUME", "CREATED"], rows.collect());
+                output.table(
+                    &all.launches,
+                    ["ID", "STATE", "INSTANCE", "PROFILE", "VOLUME", "CREATED"],
+                    rows.collect(),
+                );
             }
             Self::Wait { id, until, timeout } => {
                 let launch = match until {
@@ -183,7 +199,13 @@ impl LaunchCommand {
             }
             Self::Fetch { id, file } => {
                 let launch = fetch(&client, &id, &file).await?;
-                output.answer(&launch, || format!("{} {}", file.display(), launch.sha256.map(|one| one.to_string()).unwrap_or_default()));
+                output.answer(&launch, || {
+                    format!(
+                        "{} {}",
+                        file.display(),
+                        launch.sha256.map(|one| one.to_string()).unwrap_or_default()
+                    )
+                });
             }
             Self::Confirm { id, sha256 } => {
                 let launch = confirm(&client, &id, sha256).await?;
@@ -212,7 +234,10 @@ impl PlanCommand {
     pub async fn run(self, global: &Global, output: &Output) -> Result<(), Failure> {
         let client = global.client()?;
         let body = self.request.read()?;
-        let plan = client.json::<_, Plan>(Method::POST, "/v1/plans", Some(&body), &[]).await?.value;
+        let plan = client
+            .json::<_, Plan>(Method::POST, "/v1/plans", Some(&body), &[])
+            .await?
+            .value;
         output.answer(&plan, || plan_text(&plan));
         Ok(())
     }
@@ -227,12 +252,19 @@ impl Request {
             Some(path) => {
                 let text = if path == Path::new("-") {
                     let mut text = String::new();
-                    std::io::stdin().take(4 << 20).read_to_string(&mut text).map(|_| text)
+                    std::io::stdin()
+                        .take(4 << 20)
+                        .read_to_string(&mut text)
+                        .map(|_| text)
                 } else {
                     std::fs::read_to_string(path)
                 };
-                let text = text.map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
-                serde_json::from_str(&text).map_err(|error| Failure::usage(format!("`{}` is not JSON: {error}", path.display())))?
+                let text = text.map_err(|error| {
+                    Failure::usage(format!("cannot read `{}`: {error}", path.display()))
+                })?;
+                serde_json::from_str(&text).map_err(|error| {
+                    Failure::usage(format!("`{}` is not JSON: {error}", path.display()))
+                })?
             }
         };
         let mut set = |pointer: &[&str], value: Option<Value>| {
@@ -244,7 +276,10 @@ impl Request {
             *place = value;
         };
         set(&["instance", "id"], self.instance.map(Value::from));
-        set(&["instance", "product_uuid"], self.product_uuid.map(Value::from));
+        set(
+            &["instance", "product_uuid"],
+            self.product_uuid.map(Value::from),
+        );
         for (name, value) in self.attributes {
             set(&["instance", "attributes", &name], Some(value.into()));
         }
@@ -274,7 +309,10 @@ async fn committed(client: &Client, id: &str, timeout: u64) -> Result<LaunchView
     let waited = wait(client, id, timeout, |launch| {
         bar.set_length(launch.stream.total);
         bar.set_position(launch.stream.bytes);
-        bar.set_message(format!("content {}, stream {}", launch.content.state, launch.stream.state));
+        bar.set_message(format!(
+            "content {}, stream {}",
+            launch.content.state, launch.stream.state
+        ));
         matches!(launch.state.as_str(), "committed" | "failed" | "cancelled")
     })
     .await;
@@ -284,14 +322,22 @@ async fn committed(client: &Client, id: &str, timeout: u64) -> Result<LaunchView
         "committed" => Ok(launch),
         state => Err(Failure::new(
             Code::Failure,
-            format!("launch {id} is {state}: {}", launch.detail.clone().unwrap_or_default()),
+            format!(
+                "launch {id} is {state}: {}",
+                launch.detail.clone().unwrap_or_default()
+            ),
         )),
     }
 }
 
 /// Waits until the guest said how it ended.
 async fn applied(client: &Client, id: &str, timeout: u64) -> Result<LaunchView, Failure> {
-    let result = |launch: &LaunchView| launch.report.as_ref().and_then(|report| report["result"].as_str().map(str::to_owned));
+    let result = |launch: &LaunchView| {
+        launch
+            .report
+            .as_ref()
+            .and_then(|report| report["result"].as_str().map(str::to_owned))
+    };
     let launch = wait(client, id, timeout, |launch| {
         let over = matches!(launch.state.as_str(), "failed" | "cancelled");
         over || result(launch).is_some_and(|result| result != "running")
@@ -300,25 +346,47 @@ async fn applied(client: &Client, id: &str, timeout: u64) -> Result<LaunchView, 
     match result(&launch).as_deref() {
         Some("applied") => Ok(launch),
         Some(other) => {
-            let steps = launch.report.as_ref().and_then(|report| report["steps"].as_array().cloned()).unwrap_or_default();
+            let steps = launch
+                .report
+                .as_ref()
+                .and_then(|report| report["steps"].as_array().cloned())
+                .unwrap_or_default();
             let failed: Vec<_> = steps
                 .iter()
                 .filter(|step| step["result"] == "failed")
                 .map(|step| {
                     let detail = step["detail"].as_str().unwrap_or("no detail");
-                    format!("step `{}` failed: {detail}", step["id"].as_str().unwrap_or("?"))
+                    format!(
+                        "step `{}` failed: {detail}",
+                        step["id"].as_str().unwrap_or("?")
+                    )
                 })
                 .collect();
-            Err(Failure::new(Code::Failure, format!("the guest of launch {id} reports {other}: {}", failed.join("; "))))
+            Err(Failure::new(
+                Code::Failure,
+                format!(
+                    "the guest of launch {id} reports {other}: {}",
+                    failed.join("; ")
+                ),
+            ))
         }
         None => Err(Failure::new(
             Code::Failure,
-            format!("launch {id} is {}: {}", launch.state, launch.detail.clone().unwrap_or_default()),
+            format!(
+                "launch {id} is {}: {}",
+                launch.state,
+                launch.detail.clone().unwrap_or_default()
+            ),
         )),
     }
 }
 
-async fn wait(client: &Client, id: &str, timeout: u64, over: impl Fn(&LaunchView) -> bool) -> Result<LaunchView, Failure> {
+async fn wait(
+    client: &Client,
+    id: &str,
+    timeout: u64,
+    over: impl Fn(&LaunchView) -> bool,
+) -> Result<LaunchView, Failure> {
     let asking = async {
         loop {
             let launch: LaunchView = client.get(&path(id, "")).await?;
@@ -330,7 +398,10 @@ async fn wait(client: &Client, id: &str, timeout: u64, over: impl Fn(&LaunchView
     };
     match tokio::time::timeout(Duration::from_secs(timeout), asking).await {
         Ok(done) => done,
-        Err(_) => Err(Failure::new(Code::Unavailable, format!("launch {id} was not done after {timeout} s"))),
+        Err(_) => Err(Failure::new(
+            Code::Unavailable,
+            format!("launch {id} was not done after {timeout} s"),
+        )),
     }
 }
 
@@ -339,35 +410,74 @@ async fn fetch(client: &Client, id: &str, file: &Path) -> Result<LaunchView, Fai
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     let partial = PathBuf::from(name);
-    let io = |action: &str, error: std::io::Error| Failure::new(Code::Failure, format!("{action} `{}`: {error}", partial.display()));
+    let io = |action: &str, error: std::io::Error| {
+        Failure::new(
+            Code::Failure,
+            format!("{action} `{}`: {error}", partial.display()),
+        )
+    };
     let launch: LaunchView = client.get(&path(id, "")).await?;
     let bar = bytes_bar(launch.size, "fetching");
     let mut open = OpenOptions::new();
     let open = open.create(true).truncate(true).write(true).read(true);
-    let mut out = open.open(&partial).await.map_err(|error| io("making", error))?;
+    let mut out = open
+        .open(&partial)
+        .await
+        .map_err(|error| io("making", error))?;
     let mut hasher = Hasher::new();
     let (mut done, mut etag, mut resumes) = (0, None, 0);
     while done < launch.size {
-        match receive(client, id, &mut out, &mut hasher, &mut done, &mut etag, &bar).await {
+        match receive(
+            client,
+            id,
+            &mut out,
+            &mut hasher,
+            &mut done,
+            &mut etag,
+            &bar,
+        )
+        .await
+        {
             Ok(()) if done == launch.size => break,
             // Short of its length: the host failed late, or the connection broke. What was received stays received.
-            Ok(()) | Err(Failure { code: Code::Unavailable, .. }) if resumes < RESUMES => {
+            Ok(())
+            | Err(Failure {
+                code: Code::Unavailable,
+                ..
+            }) if resumes < RESUMES => {
                 resumes += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            Ok(()) => return Err(Failure::new(Code::Failure, format!("the volume ended after {done} of {} bytes", launch.size))),
+            Ok(()) => {
+                return Err(Failure::new(
+                    Code::Failure,
+                    format!("the volume ended after {done} of {} bytes", launch.size),
+                ));
+            }
             Err(failure) => return Err(failure),
         }
     }
     bar.finish_and_clear();
-    out.set_len(launch.size).await.map_err(|error| io("sizing", error))?;
+    out.set_len(launch.size)
+        .await
+        .map_err(|error| io("sizing", error))?;
     out.sync_all().await.map_err(|error| io("syncing", error))?;
     let confirmed = confirm(client, id, hasher.finish()).await?;
-    tokio::fs::rename(&partial, file).await.map_err(|error| io("renaming", error))?;
+    tokio::fs::rename(&partial, file)
+        .await
+        .map_err(|error| io("renaming", error))?;
     Ok(confirmed)
 }
 
-async fn receive(client: &Client, id: &str, out: &mut File, hasher: &mut Hasher, done: &mut u64, etag: &mut Option<String>, bar: &ProgressBar) -> Result<(), Failure> {
+async fn receive(
+    client: &Client,
+    id: &str,
+    out: &mut File,
+    hasher: &mut Hasher,
+    done: &mut u64,
+    etag: &mut Option<String>,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     use tokio::io::AsyncSeekExt as _;
     let at = path(id, "/volume");
     let mut request = client.request(Method::GET, &at);
@@ -379,19 +489,29 @@ async fn receive(client: &Client, id: &str, out: &mut File, hasher: &mut Hasher,
     }
     let mut response = client.send(request, &at).await?;
     if *done > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-        return Err(Failure::new(Code::Failure, "the volume is another one than before; fetch it again"));
+        return Err(Failure::new(
+            Code::Failure,
+            "the volume is another one than before; fetch it again",
+        ));
     }
-    if let Some(value) = response.headers().get(ETAG).and_then(|value| value.to_str().ok()) {
+    if let Some(value) = response
+        .headers()
+        .get(ETAG)
+        .and_then(|value| value.to_str().ok())
+    {
         *etag = Some(value.to_owned());
     }
-    let io = |error: std::io::Error| Failure::new(Code::Failure, format!("writing the volume: {error}"));
+    let io =
+        |error: std::io::Error| Failure::new(Code::Failure, format!("writing the volume: {error}"));
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) | Err(_) => return Ok(()),
         };
         hasher.update(&chunk);
-        out.seek(std::io::SeekFrom::Start(*done)).await.map_err(io)?;
+        out.seek(std::io::SeekFrom::Start(*done))
+            .await
+            .map_err(io)?;
         if !bootsplice_content::is_zero(&chunk) {
             out.write_all(&chunk).await.map_err(io)?;
         }
@@ -402,7 +522,12 @@ async fn receive(client: &Client, id: &str, out: &mut File, hasher: &mut Hasher,
 
 async fn confirm(client: &Client, id: &str, sha256: Digest) -> Result<LaunchView, Failure> {
     let answer = client
-        .json::<_, LaunchView>(Method::POST, &path(id, "/confirm"), Some(&ConfirmBody { sha256 }), &[])
+        .json::<_, LaunchView>(
+            Method::POST,
+            &path(id, "/confirm"),
+            Some(&ConfirmBody { sha256 }),
+            &[],
+        )
         .await?;
     Ok(answer.value)
 }
@@ -411,12 +536,18 @@ async fn confirm(client: &Client, id: &str, sha256: Digest) -> Result<LaunchView
 async fn events(client: &Client, id: &str) -> Result<(), Failure> {
     let at = path(id, "/events");
     let response = client.send(client.request(Method::GET, &at), &at).await?;
-    let mut reader = tokio_util::io::StreamReader::new(futures::StreamExt::map(response.bytes_stream(), |part| part.map_err(std::io::Error::other)));
+    let mut reader = tokio_util::io::StreamReader::new(futures::StreamExt::map(
+        response.bytes_stream(),
+        |part| part.map_err(std::io::Error::other),
+    ));
     let mut text = Vec::new();
     let mut name = String::new();
     let mut byte = [0; 4096];
     loop {
-        let read = reader.read(&mut byte).await.map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
+        let read = reader
+            .read(&mut byte)
+            .await
+            .map_err(|error| Failure::new(Code::Unavailable, error.to_string()))?;
         if read == 0 {
             return Ok(());
         }
@@ -434,9 +565,13 @@ async fn events(client: &Client, id: &str) -> Result<(), Failure> {
 }
 
 fn bytes_bar(total: u64, message: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total).with_style(style).with_message(message)
+    let style = ProgressStyle::with_template(
+        "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total)
+        .with_style(style)
+        .with_message(message)
 }
 
 fn path(id: &str, rest: &str) -> String {
@@ -444,7 +579,9 @@ fn path(id: &str, rest: &str) -> String {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -463,13 +600,26 @@ fn describe(launch: &LaunchView) -> String {
         launch.stream.total
     );
     for step in &launch.content.steps {
-        text.push_str(&format!("\n  step {} {}", step.id, serde_json::to_value(step.state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()));
+        text.push_str(&format!(
+            "\n  step {} {}",
+            step.id,
+            serde_json::to_value(step.state)
+                .ok()
+                .and_then(|state| state.as_str().map(str::to_owned))
+                .unwrap_or_default()
+        ));
     }
     if let Some(detail) = &launch.detail {
-        text.push_str(&format!("\n  {}: {detail}", launch.reason.as_deref().unwrap_or("failed")));
+        text.push_str(&format!(
+            "\n  {}: {detail}",
+            launch.reason.as_deref().unwrap_or("failed")
+        ));
     }
     if let Some(report) = &launch.report {
-        text.push_str(&format!("\n  the guest reports {}", report["result"].as_str().unwrap_or("?")));
+        text.push_str(&format!(
+            "\n  the guest reports {}",
+            report["result"].as_str().unwrap_or("?")
+        ));
     }
     text
 }
@@ -477,11 +627,20 @@ fn describe(launch: &LaunchView) -> String {
 fn plan_text(plan: &Plan) -> String {
     let mut text = format!("{} on {}, {} bytes", plan.profile, plan.base, plan.size);
     for point in &plan.points {
-        text.push_str(&format!("\npoint {}: {} of {} bytes", point.name, point.needed, point.capacity));
+        text.push_str(&format!(
+            "\npoint {}: {} of {} bytes",
+            point.name, point.needed, point.capacity
+        ));
         for step in &point.steps {
-            text.push_str(&format!("\n  {} ({}, stage {}): {} entries, {} bytes", step.id, step.generator, step.stage, step.entries, step.bytes));
+            text.push_str(&format!(
+                "\n  {} ({}, stage {}): {} entries, {} bytes",
+                step.id, step.generator, step.stage, step.entries, step.bytes
+            ));
             for pin in &step.pins {
-                text.push_str(&format!("\n    pinned {} {} ({} bytes)", pin.name, pin.digest, pin.size));
+                text.push_str(&format!(
+                    "\n    pinned {} {} ({} bytes)",
+                    pin.name, pin.digest, pin.size
+                ));
             }
             for entry in &step.paths {
                 let own = if entry.instance { ", per instance" } else { "" };

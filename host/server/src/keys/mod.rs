@@ -265,7 +265,7 @@ mod tests {
         );
         let pem = keys.export(&info.id).unwrap();
         assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n"), "{pem}");
-        assert_eq!(keys.list().unwrap(), [info.clone()]);
+        assert_eq!(keys.list().unwrap(), std::slice::from_ref(&info));
         assert_eq!(keys.active().unwrap()[0].id, info.id);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let refused = keys.active().map(drop).unwrap_err().to_string();
