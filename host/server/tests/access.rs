@@ -4,12 +4,22 @@
 
 mod common;
 
+use bootsplice_content::Digest;
 use bootsplice_server::api;
 use bootsplice_server::auth::Verb;
+use bootsplice_server::launch::ledger::Admission;
+use bootsplice_server::launch::record::{Base, Launch, State};
+use bootsplice_server::launch::request::Draft;
 use bootsplice_server::route::Access;
 use common::{Host, problem, web_developer};
 use reqwest::Method;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// The launch that [`furnish`] records.
+const LAUNCH: &str = "01JD0000000000000000000000";
+const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
 /// A path with its parameters filled in by the objects that [`furnish`] makes.
 fn filled(path: &str, token_id: &str) -> String {
@@ -18,11 +28,10 @@ fn filled(path: &str, token_id: &str) -> String {
     } else {
         "web-developer"
     };
-    // Launches and what is below them: well-formed ids that nobody has.
     let id = if path.contains("/tokens/") {
         token_id
     } else {
-        "01JD0000000000000000000000"
+        LAUNCH
     };
     path.replace("{name}", object).replace("{id}", id)
 }
@@ -40,6 +49,39 @@ async fn furnish(host: &Host) {
         .put("/v1/secrets/ada-api-key", &token, &json!({ "value": "x" }))
         .await;
     assert_eq!(secret.status(), 201);
+    let launches = host.app.launches().unwrap();
+    let admitted = launches.ledger.admit(launch(), true, NOW).await.unwrap();
+    assert!(matches!(admitted, Admission::New(_)));
+}
+
+/// A launch of `acme`, recorded and not worked on.
+fn launch() -> Launch {
+    let request: Draft = serde_json::from_value(json!({
+        "instance": {"id": "i-1"}, "profile": "web-developer", "volume": "debian-12"
+    }))
+    .unwrap();
+    Launch {
+        id: LAUNCH.into(),
+        tenant: "acme".into(),
+        request: request.check().unwrap(),
+        profile_version: 1,
+        base: Base {
+            name: "debian-12".into(),
+            volume: Digest::of(b"volume"),
+            placement: 1,
+        },
+        size: 1 << 30,
+        sequence: 0,
+        idempotency_key: "key".into(),
+        locks: Default::default(),
+        made: None,
+        steps: Vec::new(),
+        state: State::Accepted,
+        created: NOW,
+        deadline: NOW,
+        timeline: Vec::new(),
+        report: None,
+    }
 }
 
 #[tokio::test]
@@ -120,7 +162,7 @@ async fn another_tenants_objects_do_not_exist() {
         let path = filled(&route.path, "");
         let request = host
             .request(route.method.clone(), &path, &rival)
-            .json(&json!({}));
+            .json(&json!({"sha256": Digest::of(b"x")}));
         let (status, body) = problem(request.send().await.unwrap()).await;
         assert_eq!(status, 404, "{} {path}: {body}", route.method);
     }
@@ -135,6 +177,12 @@ async fn another_tenants_objects_do_not_exist() {
     }
     let theirs: serde_json::Value = host.get("/v1/profiles", &rival).await.json().await.unwrap();
     assert!(theirs["profiles"].as_array().unwrap().is_empty());
+    for (token, count) in [(&acme, 1), (&rival, 0)] {
+        let list: serde_json::Value = host.get("/v1/launches", token).await.json().await.unwrap();
+        assert_eq!(list["launches"].as_array().unwrap().len(), count);
+    }
+    let mine = host.get(&format!("/v1/launches/{LAUNCH}"), &acme).await;
+    assert_eq!(mine.status(), 200);
 }
 
 #[tokio::test]

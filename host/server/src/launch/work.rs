@@ -133,9 +133,8 @@ impl Launches {
         if let Some(end) = end {
             self.end(&launch, end).await;
         }
-        if launch.request.sink.is_some() {
-            self.live.lock().remove(&launch.id);
-        }
+        // Readers under way keep their half of it; later ones of a volume that is kept make it again from the cache.
+        self.live.lock().remove(&launch.id);
         self.events.close(&launch.id);
     }
 
@@ -197,16 +196,21 @@ impl Launches {
         // A failure of the content explains the failure of the stream that waited for it.
         let end = tokio::select! {
             made = &mut content => match made {
-                Ok(()) => stream.await,
+                Ok(()) => {
+                    // A volume that is read over HTTP may wait long for its client; it takes no place from others meanwhile.
+                    let _place = launch.request.sink.is_some().then_some(place);
+                    stream.await
+                }
                 Err(error) => {
+                    // The host ends, or somebody ended the launch: its record is not this worker's to finish.
+                    let interrupted = live.cancel.is_cancelled();
                     live.cancel.cancel();
                     let _ = stream.await;
-                    Err(Some(failed(error.reason, error.detail, error.retryable)))
+                    Err((!interrupted).then(|| failed(error.reason, error.detail, error.retryable)))
                 }
             },
             end = &mut stream => end,
         };
-        drop(place);
         match end {
             Ok(state) => Some(state),
             Err(state) => state,

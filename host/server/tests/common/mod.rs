@@ -9,6 +9,8 @@ use bootsplice_content::Digest;
 use bootsplice_server::auth::{NewToken, Tenant, Verb};
 use bootsplice_server::clock::{ManualClock, SystemEntropy};
 use bootsplice_server::config::Config;
+use bootsplice_server::launch::Launches;
+use bootsplice_server::plugins::Installed;
 use bootsplice_server::problem::Fault;
 use bootsplice_server::profile::{Generator, Generators, GeneratorsError, PluginRef, Stage};
 use bootsplice_server::serve::Server;
@@ -52,7 +54,9 @@ impl Host {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SystemEntropy),
         };
+        let installed = Installed::open(&parts).await.unwrap();
         let app = AppState::new(parts, Arc::new(Catalogue)).unwrap();
+        app.set_launches(Launches::open(&app, installed).unwrap());
         let server = Server::bind(app.clone(), api::table()).unwrap();
         let scheme = if app.config.tls.is_some() {
             "https"
