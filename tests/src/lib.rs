@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accel;
+pub mod base;
 pub mod console;
 pub mod host;
 pub mod machine;

@@ -1,0 +1,14 @@
+//! The host as its users meet it: real processes, a real store, real files, no virtual machine.
+//!
+//! Needs what `cargo xtask build` builds, and sgdisk, mkfs.ext4, e2fsck, zstd and tar.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod crash;
+mod disk;
+mod http;
+mod place;
+mod refusals;
+mod secrets;
+mod sharing;
+mod splice;
+mod wire;
