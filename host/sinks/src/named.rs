@@ -42,6 +42,11 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
 // === impl NamedSink ===
 
 impl NamedSink {
+    /// Judges a name without looking anything up, so that a request can be refused before anything is recorded.
+    pub fn check_name(name: &str) -> Result<()> {
+        check(name)
+    }
+
     /// Opens what `name` means here. A device is opened exclusively: one that is mounted or open for another stream is [`SinkError::Busy`].
     /// The launch's durable lease is the server's; this is its second line.
     pub fn open(&self, name: &str) -> Result<Target> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bootsplice_content::{BLOCK_U64, Digest};
+use bootsplice_sinks::NamedSink;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Fault;
@@ -146,12 +147,8 @@ impl Draft {
                     format!("`{}` is not the name of a sink", shorten(&sink.name)),
                 ));
             }
-            if sink.file.is_empty() || sink.file.len() > 512 || sink.file.contains('\0') {
-                faults.push(Fault::new(
-                    "/sink/as",
-                    "invalid-target",
-                    "expected a relative name of 1 to 512 bytes",
-                ));
+            if let Err(error) = NamedSink::check_name(&sink.file) {
+                faults.push(Fault::new("/sink/as", "invalid-target", error.to_string()));
             }
         }
         let deadline_seconds = self.deadline_seconds.unwrap_or(DEADLINE);
@@ -314,6 +311,14 @@ mod tests {
             pointers,
             ["/instance/id", "/profile", "/size", "/deadline_seconds"]
         );
+    }
+
+    #[test]
+    fn a_target_outside_its_sink_is_refused_at_once() {
+        for file in ["../x", "/etc/x", "a/../../x", ".", ""] {
+            let faults = read(draft(|body| body["sink"]["as"] = json!(file))).unwrap_err();
+            assert_eq!(faults[0].pointer, "/sink/as", "{file:?}");
+        }
     }
 
     #[test]
