@@ -10,7 +10,7 @@ use bootsplice_tests::Host;
 use bootsplice_tests::base::quiet;
 use serde_json::json;
 
-use crate::place::{self, MIB, Place, committed, end, files, get, over_http, post};
+use crate::place::{self, MIB, Place, committed, end, get, over_http, post};
 use crate::wire::{ask, open};
 
 fn sha256(host: &Host, id: &str) -> Result<String> {
@@ -164,15 +164,10 @@ fn a_late_failure_closes_the_body_short_and_a_client_that_leaves_may_come_again(
     let again = ask(&host, &path, &[("Range", "bytes=0-1048575")], "")?;
     assert!(again.body == some, "the same first bytes");
 
-    // Another host without the blocks in its caches, whose packs are cut off.
+    // Another host without the blocks in its caches, whose packs are damaged.
     drop(host);
     let _ = fs::remove_dir_all(place.state.join("cache/blocks"));
-    for pack in files(&place.store.join("packs"))? {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&pack)?
-            .set_len(fs::metadata(&pack)?.len() / 2)?;
-    }
+    place.corrupt_packs()?;
     let host = place.start()?;
     let id = post(&host, &over_http("i-2"))?;
     let path = format!("GET /v1/launches/{id}/volume");

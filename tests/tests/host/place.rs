@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -245,6 +246,20 @@ impl Place {
 
     pub fn disk(&self, instance: &str) -> PathBuf {
         self.disks.join(format!("{instance}.raw"))
+    }
+
+    /// Flips bits in the second half of every pack; only for a store of one's own.
+    pub fn corrupt_packs(&self) -> Result<()> {
+        for pack in files(&self.store.join("packs"))? {
+            let size = fs::metadata(&pack)?.len();
+            let file = fs::OpenOptions::new().read(true).write(true).open(&pack)?;
+            for at in (size / 2..size).step_by(64 << 10) {
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, at)?;
+                file.write_all_at(&[byte[0] ^ 1], at)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn partials(&self) -> Result<Vec<PathBuf>> {

@@ -1,7 +1,6 @@
 //! What a host does not take, and what it says then.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 use anyhow::Result;
@@ -245,15 +244,7 @@ fn an_image_that_could_not_apply_is_refused_and_both_sets_of_keys_are_named() ->
 #[test]
 fn a_corrupt_pack_fails_the_launch_and_leaves_no_file() -> Result<()> {
     let place = Place::with_own_store()?;
-    for pack in files(&place.store.join("packs"))? {
-        let size = fs::metadata(&pack)?.len();
-        let file = fs::OpenOptions::new().read(true).write(true).open(&pack)?;
-        for at in (size / 2..size).step_by(64 << 10) {
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at)?;
-            file.write_all_at(&[byte[0] ^ 1], at)?;
-        }
-    }
+    place.corrupt_packs()?;
     let host = place.start_with_plain()?;
     let id = post(&host, &to_file("i-1"))?;
     let launch = end(&host, &id)?;
