@@ -1,8 +1,9 @@
 //! The host dies at any moment (SIGKILL, as a power cut would end it) and starts again on the same state.
 
 use std::fs;
+use std::io::Read;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bootsplice_tests::Host;
@@ -19,7 +20,11 @@ const LONGEST: u64 = 400;
 fn kill_minus_nine_leaves_no_launch_lying() -> Result<()> {
     let seed = match std::env::var("BOOTSPLICE_SEED") {
         Ok(seed) => seed.parse().context("BOOTSPLICE_SEED")?,
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64 | 1,
+        Err(_) => {
+            let mut bytes = [0; 8];
+            fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+            u64::from_ne_bytes(bytes) | 1
+        }
     };
     eprintln!("BOOTSPLICE_SEED={seed}");
     let place = Place::new()?;
