@@ -1,45 +1,33 @@
-//! `/v1/launches`, `/v1/plans` and `/v1/reports`.
+//! `/v1/launches` and `/v1/plans`.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bootsplice_content::Digest;
-use bootsplice_sinks::{HttpVolume, Requested, content_range};
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::ToSchema;
 
-use super::Listing;
+use super::launch_view::{lock_digest, view};
+use super::{LaunchList, LaunchView, Listing, insert};
 use crate::app::AppState;
 use crate::auth::{Caller, Verb};
 use crate::extract::{Json, Query};
 use crate::launch::Launches;
-use crate::launch::content::StepProgress;
 use crate::launch::ledger::{Admission, LedgerError};
-use crate::launch::live::Live;
 use crate::launch::plan::Plan;
 use crate::launch::prepare::{LockChoice, Wanted};
 use crate::launch::record::{Launch, Moment, State as LaunchState};
-use crate::launch::report::{Report, TokenError};
-use crate::launch::request::{Draft, Instance, NamedTarget};
-use crate::launch::work::progress_json;
+use crate::launch::request::Draft;
 use crate::problem::{Fault, Kind, Problem, ProblemBody};
 use crate::route::{Access, Route};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 pub fn routes() -> Vec<Route> {
     let read = Access::Verb(Verb::LaunchesRead);
@@ -50,100 +38,11 @@ pub fn routes() -> Vec<Route> {
         Route::new::<__path_get, _, _>(read, get),
         Route::new::<__path_cancel, _, _>(write, cancel),
         Route::new::<__path_events, _, _>(read, events),
-        Route::new::<__path_volume, _, _>(read, volume),
-        Route::new::<__path_confirm, _, _>(write, confirm),
         Route::new::<__path_manifest, _, _>(read, manifest),
         Route::new::<__path_lock, _, _>(read, lock),
         Route::new::<__path_timeline, _, _>(read, timeline),
         Route::new::<__path_plan, _, _>(write, plan),
-        Route::new::<__path_report, _, _>(Access::Handler, report),
     ]
-}
-
-/// A launch as it is told.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct LaunchView {
-    pub id: String,
-    /// `accepted`, `running`, `committed`, `failed` or `cancelled`.
-    pub state: String,
-    /// Of a failed launch: a stable word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retryable: Option<bool>,
-    pub content: ContentView,
-    pub stream: StreamView,
-    /// `name@version`.
-    pub profile: String,
-    /// The base volume's name.
-    pub volume: String,
-    #[schema(value_type = String)]
-    pub base: Digest,
-    pub size: u64,
-    pub instance: Instance,
-    /// The number of this launch among its instance's.
-    pub sequence: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sink: Option<NamedTarget>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Digest over the locks of all points.
-    #[schema(value_type = String)]
-    pub lock: Digest,
-    /// Digest of the launch manifest, the volume's ETag, once the content is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub manifest: Option<Digest>,
-    /// SHA-256 of the volume, where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub sha256: Option<Digest>,
-    /// The guest's last report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub report: Option<Value>,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    pub created: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(value_type = String, format = DateTime)]
-    pub deadline: OffsetDateTime,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ContentView {
-    /// `resolving`, `generating`, `ready` or `failed`.
-    pub state: String,
-    pub steps: Vec<StepProgress>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct StreamView {
-    /// `waiting`, `flowing`, `held-at-mark`, `sealing`, `sealed` or `failed`.
-    pub state: String,
-    pub bytes: u64,
-    pub total: u64,
-    /// The point at whose mark the stream waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub point: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct LaunchList {
-    pub launches: Vec<LaunchView>,
-    /// More follow: ask again with `before` set to this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ConfirmBody {
-    /// SHA-256 of the volume as it was received: `sha256:` and 64 hex digits.
-    #[schema(value_type = String)]
-    pub sha256: Digest,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -356,107 +255,6 @@ async fn events(
         .keep_alive(sse::KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
-/// The personalised volume, raw. With `Range` once the content is made; with `Want-Repr-Digest: sha-256=1` the answer carries its digest.
-#[utoipa::path(get, path = "/v1/launches/{id}/volume", tag = "launches", params(("id" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 416, body = ProblemBody, content_type = "application/problem+json"), (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
-async fn volume(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let launches = app.launches()?;
-    let (launch, live) = launches.live(&caller.tenant, &id).await?;
-    if launch.request.sink.is_some() && !launch.is_final() {
-        return Err(Problem::new(
-            Kind::Conflict,
-            format!("launch `{id}` goes to a sink; its volume is read there"),
-        ));
-    }
-    let size = live.reader.geometry().size;
-    let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let wants_range = headers.contains_key(header::RANGE);
-    let wants_digest = field(&WANT_REPR_DIGEST).is_some_and(|value| value.contains("sha-256"));
-    let ready = if wants_range || wants_digest {
-        Some(live.wait_ready().await?)
-    } else {
-        live.ready()
-    };
-    let etag = ready
-        .as_ref()
-        .map(|ready| format!("\"{}\"", ready.made.manifest));
-    // A range of another volume than the client has begun with would be spliced into nonsense.
-    let same = field(&header::IF_RANGE).is_none_or(|wanted| Some(wanted) == etag.as_deref());
-    let requested = match field(&header::RANGE).filter(|_| same) {
-        Some(range) => Requested::parse(Some(range), size),
-        None => Requested::Whole,
-    };
-    let (status, range) = match requested {
-        Requested::Whole => (StatusCode::OK, 0..size),
-        Requested::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Requested::Unsatisfiable => {
-            let mut refused = Problem::new(
-                Kind::RangeNotSatisfiable,
-                format!("the volume has {size} bytes"),
-            )
-            .into_response();
-            insert(
-                &mut refused,
-                header::CONTENT_RANGE,
-                &format!("bytes */{size}"),
-            );
-            return Ok(refused);
-        }
-    };
-    launches
-        .metrics
-        .streamed_bytes
-        .inc_by(range.end - range.start);
-    let body = HttpVolume::new(live.reader.clone(), range.clone());
-    let mut response = Response::new(Body::new(body));
-    *response.status_mut() = status;
-    insert(
-        &mut response,
-        header::CONTENT_TYPE,
-        "application/octet-stream",
-    );
-    insert(&mut response, header::ACCEPT_RANGES, "bytes");
-    if status == StatusCode::PARTIAL_CONTENT {
-        insert(
-            &mut response,
-            header::CONTENT_RANGE,
-            &content_range(&range, size),
-        );
-    }
-    if let Some(etag) = etag {
-        insert(&mut response, header::ETAG, &etag);
-    }
-    if wants_digest {
-        let digest = launches.volume_digest(&live).await?;
-        insert(
-            &mut response,
-            REPR_DIGEST,
-            &format!("sha-256=:{}:", STANDARD.encode(digest.as_bytes())),
-        );
-    }
-    Ok(response)
-}
-
-/// Commits a launch whose volume was read over HTTP: the client says what it received.
-#[utoipa::path(post, path = "/v1/launches/{id}/confirm", tag = "launches", params(("id" = String, Path)), request_body = ConfirmBody,
-    responses((status = 200, body = LaunchView), (status = 409, body = ProblemBody, content_type = "application/problem+json", description = "The digest is not the volume's")))]
-async fn confirm(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    Json(body): Json<ConfirmBody>,
-) -> Result<axum::Json<LaunchView>, Problem> {
-    let launches = app.launches()?;
-    let launch = launches.confirm(&caller.tenant, &id, body.sha256).await?;
-    Ok(axum::Json(view(launches, &launch)))
-}
-
 /// The launch manifest: base, size, and the archive of each point with its header's content.
 #[utoipa::path(get, path = "/v1/launches/{id}/manifest", tag = "launches", params(("id" = String, Path)), responses((status = 200, body = Object),
     (status = 503, body = ProblemBody, content_type = "application/problem+json")))]
@@ -540,152 +338,11 @@ async fn plan(
     Ok(axum::Json(launches.plan(&caller.tenant, &request).await?))
 }
 
-/// A guest's report, with the token of its launch.
-#[utoipa::path(post, path = "/v1/reports", tag = "reports", request_body = Report,
-    responses((status = 200, description = "Taken, or not newer than one before"), (status = 401, body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, body = ProblemBody, content_type = "application/problem+json", description = "The token is another launch's")))]
-async fn report(
-    State(app): State<AppState>,
-    headers: HeaderMap,
-    body: axum::body::Bytes,
-) -> Result<axum::Json<Value>, Problem> {
-    let launches = app.launches()?;
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(|| {
-            Problem::new(
-                Kind::Unauthenticated,
-                "a report carries the token of its launch",
-            )
-        })?;
-    let reporter = launches
-        .reports
-        .check(token, app.clock.now())
-        .map_err(|error| match error {
-            TokenError::Forged | TokenError::Expired => {
-                Problem::new(Kind::Unauthenticated, error.to_string())
-            }
-        })?;
-    let report: Report = crate::extract::parse(&body)?;
-    if report.launch != reporter.launch {
-        let detail = format!(
-            "the token is of launch `{}`, the report of `{}`",
-            reporter.launch, report.launch
-        );
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
-    let document = json!(report);
-    let at = app.clock.now();
-    let (new, _) = launches
-        .ledger
-        .report(
-            &reporter.tenant,
-            &reporter.launch,
-            report.sequence,
-            &document,
-            at,
-        )
-        .await?;
-    if new {
-        tracing::info!(launch = reporter.launch, tenant = reporter.tenant, result = ?report.result, "a guest reported");
-        launches.events.tell(&reporter.launch, "report", document);
-    }
-    Ok(axum::Json(json!({"taken": new})))
-}
-
 fn told(launches: &Launches, status: StatusCode, launch: &Launch) -> Response {
     let location = format!("/v1/launches/{}", launch.id);
     let mut response = (status, axum::Json(view(launches, launch))).into_response();
     insert(&mut response, header::LOCATION, &location);
     response
-}
-
-fn view(launches: &Launches, launch: &Launch) -> LaunchView {
-    let live: Option<std::sync::Arc<Live>> = launches.at_work(&launch.id);
-    let steps = match &live {
-        Some(live) => live.steps.look(),
-        None => launch.steps.clone(),
-    };
-    let (content, stream) = match &launch.state {
-        LaunchState::Running { content, stream } => (json!(content), json!(stream)),
-        LaunchState::Accepted => (json!("resolving"), json!("waiting")),
-        LaunchState::Committed { .. } => (json!("ready"), json!("sealed")),
-        LaunchState::Failed { .. } | LaunchState::Cancelled => (
-            json!(if launch.made.is_some() {
-                "ready"
-            } else {
-                "failed"
-            }),
-            json!("failed"),
-        ),
-    };
-    let told = live
-        .as_ref()
-        .filter(|_| !launch.is_final())
-        .map(|live| progress_json(&live.progress.borrow()));
-    let bytes = match (&told, &launch.state) {
-        (Some(told), _) => told["bytes"].as_u64().unwrap_or(0),
-        (None, LaunchState::Committed { .. }) => launch.size,
-        _ => 0,
-    };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (reason, detail, retryable) = match &launch.state {
-        LaunchState::Failed {
-            reason,
-            detail,
-            retryable,
-        } => (
-            Some(reason.word().to_owned()),
-            Some(detail.clone()),
-            Some(*retryable),
-        ),
-        _ => (None, None, None),
-    };
-    LaunchView {
-        id: launch.id.clone(),
-        state: launch.state.word().to_owned(),
-        reason,
-        detail,
-        retryable,
-        content: ContentView {
-            state: text(&content),
-            steps,
-        },
-        stream: StreamView {
-            state: told
-                .as_ref()
-                .map_or_else(|| text(&stream), |told| text(&told["state"])),
-            bytes,
-            total: launch.size,
-            point: told
-                .as_ref()
-                .and_then(|told| told["point"].as_str().map(str::to_owned)),
-        },
-        profile: format!("{}@{}", launch.request.profile, launch.profile_version),
-        volume: launch.base.name.clone(),
-        base: launch.base.volume,
-        size: launch.size,
-        instance: launch.request.instance.clone(),
-        sequence: launch.sequence,
-        sink: launch.request.sink.clone(),
-        labels: launch.request.labels.clone(),
-        lock: lock_digest(launch),
-        manifest: launch.made.as_ref().map(|made| made.manifest),
-        sha256: match &launch.state {
-            LaunchState::Committed { sha256 } => *sha256,
-            _ => None,
-        },
-        report: launch.report.clone(),
-        created: launch.created,
-        deadline: launch.deadline,
-    }
-}
-
-/// One digest for the locks of all points.
-fn lock_digest(launch: &Launch) -> Digest {
-    Digest::of(&bootsplice_content::cbor::encode(&launch.locks))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -703,12 +360,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 fn event(name: &str, data: &Value) -> sse::Event {
     sse::Event::default().event(name).data(data.to_string())
-}
-
-fn insert(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
 }
 
 // === impl Problem ===

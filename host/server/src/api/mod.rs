@@ -2,22 +2,30 @@
 
 mod etag;
 mod health;
+mod launch_view;
+mod launch_volume;
 mod launches;
 mod paging;
 mod plugins;
 mod profiles;
+mod reports;
 mod secrets;
 mod tokens;
 mod volumes;
 
 pub use etag::{Preconditions, etag};
-pub use launches::{ConfirmBody, ContentView, LaunchList, LaunchView, StreamView, TimelineView};
+pub use launch_view::{ContentView, LaunchList, LaunchView, StreamView};
+pub use launch_volume::ConfirmBody;
+pub use launches::TimelineView;
 pub use paging::{Listing, Paging, Window};
 pub use plugins::{PluginList, PluginView};
 pub use profiles::{ProfileList, ProfileSummary, ProfileView};
 pub use secrets::{SecretBody, SecretList, SecretView};
 pub use tokens::{NewTokenBody, TokenCreated, TokenList, TokenView};
 pub use volumes::{VolumeList, VolumeSummary};
+
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 
 use crate::route::Route;
 
@@ -26,6 +34,8 @@ pub fn table() -> Vec<Route> {
     let resources = [
         health::routes(),
         launches::routes(),
+        launch_volume::routes(),
+        reports::routes(),
         profiles::routes(),
         plugins::routes(),
         secrets::routes(),
@@ -33,4 +43,11 @@ pub fn table() -> Vec<Route> {
         volumes::routes(),
     ];
     resources.into_iter().flatten().collect()
+}
+
+/// Sets a field of an answer. A value that HTTP cannot carry is left out: all of ours can be.
+fn insert(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
 }

@@ -1,29 +1,26 @@
-//! `bootsplice launch` and `bootsplice plan`.
+//! `bootsplice launch`.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use bootsplice_content::{Digest, Hasher};
-use clap::{Args, Subcommand, ValueEnum};
+use bootsplice_content::Digest;
+use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::header::{ETAG, HeaderName, IF_RANGE, RANGE};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use reqwest::Method;
+use reqwest::header::HeaderName;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 
 use super::exit::Code;
+use super::fetch::{confirm, fetch};
+use super::request::Request;
 use super::wire::{date, segment};
 use super::{Failure, Global, Output};
-use crate::api::{ConfirmBody, LaunchList, LaunchView, TimelineView};
+use crate::api::{LaunchList, LaunchView, TimelineView};
 use crate::client::Client;
-use crate::launch::plan::Plan;
 
 /// How often a command that waits asks.
 const ASK: Duration = Duration::from_millis(500);
-/// How often `fetch` goes on after the connection broke.
-const RESUMES: u32 = 5;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 #[derive(Subcommand)]
@@ -82,52 +79,6 @@ pub enum LaunchCommand {
     Lock { id: String },
     /// What the volume is made of.
     Manifest { id: String },
-}
-
-/// Show what a launch would do: every step, entry, byte and size. Nothing is recorded.
-#[derive(Args)]
-#[command(
-    after_help = "Example: bootsplice plan --instance i-0042 --profile web-developer --volume debian-12"
-)]
-pub struct PlanCommand {
-    #[command(flatten)]
-    request: Request,
-}
-
-/// A launch request, by flags or from a file.
-#[derive(Args)]
-pub struct Request {
-    /// The request as JSON; `-` reads standard input. Flags win over it.
-    #[arg(short, long)]
-    file: Option<PathBuf>,
-    #[arg(long)]
-    instance: Option<String>,
-    /// NAME=VALUE; several times for several.
-    #[arg(long = "attribute", value_parser = pair)]
-    attributes: Vec<(String, String)>,
-    /// The machine's DMI product UUID; the agent then refuses any other machine.
-    #[arg(long)]
-    product_uuid: Option<String>,
-    /// `name` or `name@version`.
-    #[arg(long)]
-    profile: Option<String>,
-    #[arg(long)]
-    volume: Option<String>,
-    /// Of the volume: `40GiB`. Absent: the base's own.
-    #[arg(long)]
-    size: Option<String>,
-    /// A sink of the operator's. Absent: the volume is read by `launch fetch`.
-    #[arg(long, requires = "target")]
-    sink: Option<String>,
-    /// The file or device in the sink.
-    #[arg(long = "as", id = "target")]
-    target: Option<String>,
-    /// NAME=VALUE; several times for several.
-    #[arg(long = "label", value_parser = pair)]
-    labels: Vec<(String, String)>,
-    /// Seconds.
-    #[arg(long)]
-    deadline: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -225,74 +176,6 @@ impl LaunchCommand {
             Self::Manifest { id } => document(&client, output, &path(&id, "/manifest")).await?,
         }
         Ok(())
-    }
-}
-
-// === impl PlanCommand ===
-
-impl PlanCommand {
-    pub async fn run(self, global: &Global, output: &Output) -> Result<(), Failure> {
-        let client = global.client()?;
-        let body = self.request.read()?;
-        let plan = client
-            .json::<_, Plan>(Method::POST, "/v1/plans", Some(&body), &[])
-            .await?
-            .value;
-        output.answer(&plan, || plan_text(&plan));
-        Ok(())
-    }
-}
-
-// === impl Request ===
-
-impl Request {
-    fn read(self) -> Result<Value, Failure> {
-        let mut body = match &self.file {
-            None => json!({"instance": {}}),
-            Some(path) => {
-                let text = if path == Path::new("-") {
-                    let mut text = String::new();
-                    std::io::stdin()
-                        .take(4 << 20)
-                        .read_to_string(&mut text)
-                        .map(|_| text)
-                } else {
-                    std::fs::read_to_string(path)
-                };
-                let text = text.map_err(|error| {
-                    Failure::usage(format!("cannot read `{}`: {error}", path.display()))
-                })?;
-                serde_json::from_str(&text).map_err(|error| {
-                    Failure::usage(format!("`{}` is not JSON: {error}", path.display()))
-                })?
-            }
-        };
-        let mut set = |pointer: &[&str], value: Option<Value>| {
-            let Some(value) = value else { return };
-            let mut place = &mut body;
-            for key in pointer {
-                place = &mut place[*key];
-            }
-            *place = value;
-        };
-        set(&["instance", "id"], self.instance.map(Value::from));
-        set(
-            &["instance", "product_uuid"],
-            self.product_uuid.map(Value::from),
-        );
-        for (name, value) in self.attributes {
-            set(&["instance", "attributes", &name], Some(value.into()));
-        }
-        set(&["profile"], self.profile.map(Value::from));
-        set(&["volume"], self.volume.map(Value::from));
-        set(&["size"], self.size.map(Value::from));
-        set(&["sink", "name"], self.sink.map(Value::from));
-        set(&["sink", "as"], self.target.map(Value::from));
-        for (name, value) in self.labels {
-            set(&["labels", &name], Some(value.into()));
-        }
-        set(&["deadline_seconds"], self.deadline.map(Value::from));
-        Ok(body)
     }
 }
 
@@ -405,133 +288,6 @@ async fn wait(
     }
 }
 
-/// Reads the volume into `file.partial`, confirms its digest and renames it. Zero blocks stay holes.
-async fn fetch(client: &Client, id: &str, file: &Path) -> Result<LaunchView, Failure> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".partial");
-    let partial = PathBuf::from(name);
-    let io = |action: &str, error: std::io::Error| {
-        Failure::new(
-            Code::Failure,
-            format!("{action} `{}`: {error}", partial.display()),
-        )
-    };
-    let launch: LaunchView = client.get(&path(id, "")).await?;
-    let bar = bytes_bar(launch.size, "fetching");
-    let mut open = OpenOptions::new();
-    let open = open.create(true).truncate(true).write(true).read(true);
-    let mut out = open
-        .open(&partial)
-        .await
-        .map_err(|error| io("making", error))?;
-    let mut hasher = Hasher::new();
-    let (mut done, mut etag, mut resumes) = (0, None, 0);
-    while done < launch.size {
-        match receive(
-            client,
-            id,
-            &mut out,
-            &mut hasher,
-            &mut done,
-            &mut etag,
-            &bar,
-        )
-        .await
-        {
-            Ok(()) if done == launch.size => break,
-            // Short of its length: the host failed late, or the connection broke. What was received stays received.
-            Ok(())
-            | Err(Failure {
-                code: Code::Unavailable,
-                ..
-            }) if resumes < RESUMES => {
-                resumes += 1;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            Ok(()) => {
-                return Err(Failure::new(
-                    Code::Failure,
-                    format!("the volume ended after {done} of {} bytes", launch.size),
-                ));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    bar.finish_and_clear();
-    out.set_len(launch.size)
-        .await
-        .map_err(|error| io("sizing", error))?;
-    out.sync_all().await.map_err(|error| io("syncing", error))?;
-    let confirmed = confirm(client, id, hasher.finish()).await?;
-    tokio::fs::rename(&partial, file)
-        .await
-        .map_err(|error| io("renaming", error))?;
-    Ok(confirmed)
-}
-
-async fn receive(
-    client: &Client,
-    id: &str,
-    out: &mut File,
-    hasher: &mut Hasher,
-    done: &mut u64,
-    etag: &mut Option<String>,
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
-    use tokio::io::AsyncSeekExt as _;
-    let at = path(id, "/volume");
-    let mut request = client.request(Method::GET, &at);
-    if *done > 0 {
-        request = request.header(RANGE, format!("bytes={done}-"));
-        if let Some(etag) = etag {
-            request = request.header(IF_RANGE, etag.as_str());
-        }
-    }
-    let mut response = client.send(request, &at).await?;
-    if *done > 0 && response.status() != StatusCode::PARTIAL_CONTENT {
-        return Err(Failure::new(
-            Code::Failure,
-            "the volume is another one than before; fetch it again",
-        ));
-    }
-    if let Some(value) = response
-        .headers()
-        .get(ETAG)
-        .and_then(|value| value.to_str().ok())
-    {
-        *etag = Some(value.to_owned());
-    }
-    let io =
-        |error: std::io::Error| Failure::new(Code::Failure, format!("writing the volume: {error}"));
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) | Err(_) => return Ok(()),
-        };
-        hasher.update(&chunk);
-        out.seek(std::io::SeekFrom::Start(*done))
-            .await
-            .map_err(io)?;
-        if !bootsplice_content::is_zero(&chunk) {
-            out.write_all(&chunk).await.map_err(io)?;
-        }
-        *done += chunk.len() as u64;
-        bar.set_position(*done);
-    }
-}
-
-async fn confirm(client: &Client, id: &str, sha256: Digest) -> Result<LaunchView, Failure> {
-    let answer = client
-        .json::<_, LaunchView>(
-            Method::POST,
-            &path(id, "/confirm"),
-            Some(&ConfirmBody { sha256 }),
-            &[],
-        )
-        .await?;
-    Ok(answer.value)
-}
-
 /// Prints server-sent events, a line each, until the host ends them.
 async fn events(client: &Client, id: &str) -> Result<(), Failure> {
     let at = path(id, "/events");
@@ -564,7 +320,8 @@ async fn events(client: &Client, id: &str) -> Result<(), Failure> {
     }
 }
 
-fn bytes_bar(total: u64, message: &'static str) -> ProgressBar {
+/// A bar that counts bytes of a volume.
+pub(super) fn bytes_bar(total: u64, message: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
     )
@@ -574,15 +331,9 @@ fn bytes_bar(total: u64, message: &'static str) -> ProgressBar {
         .with_message(message)
 }
 
-fn path(id: &str, rest: &str) -> String {
+/// Below `/v1/launches/ID`.
+pub(super) fn path(id: &str, rest: &str) -> String {
     format!("/v1/launches/{}{rest}", segment(id))
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn describe(launch: &LaunchView) -> String {
@@ -622,64 +373,4 @@ fn describe(launch: &LaunchView) -> String {
         ));
     }
     text
-}
-
-fn plan_text(plan: &Plan) -> String {
-    let mut text = format!("{} on {}, {} bytes", plan.profile, plan.base, plan.size);
-    for point in &plan.points {
-        text.push_str(&format!(
-            "\npoint {}: {} of {} bytes",
-            point.name, point.needed, point.capacity
-        ));
-        for step in &point.steps {
-            text.push_str(&format!(
-                "\n  {} ({}, stage {}): {} entries, {} bytes",
-                step.id, step.generator, step.stage, step.entries, step.bytes
-            ));
-            for pin in &step.pins {
-                text.push_str(&format!(
-                    "\n    pinned {} {} ({} bytes)",
-                    pin.name, pin.digest, pin.size
-                ));
-            }
-            for entry in &step.paths {
-                let own = if entry.instance { ", per instance" } else { "" };
-                text.push_str(&format!("\n    {} ({} bytes{own})", entry.path, entry.size));
-            }
-            for action in &step.actions {
-                text.push_str(&format!("\n    {action}"));
-            }
-            for note in &step.notes {
-                text.push_str(&format!("\n    note: {note}"));
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_make_the_request_of_the_design() {
-        let request = Request {
-            file: None,
-            instance: Some("i-0042".into()),
-            attributes: vec![("owner".into(), "ada".into())],
-            product_uuid: None,
-            profile: Some("web-developer@3".into()),
-            volume: Some("debian-12".into()),
-            size: Some("40GiB".into()),
-            sink: Some("disks".into()),
-            target: Some("i-0042.raw".into()),
-            labels: vec![("team".into(), "web".into())],
-            deadline: None,
-        };
-        let expected = json!({
-            "instance": {"id": "i-0042", "attributes": {"owner": "ada"}}, "profile": "web-developer@3", "volume": "debian-12",
-            "size": "40GiB", "sink": {"name": "disks", "as": "i-0042.raw"}, "labels": {"team": "web"}
-        });
-        assert_eq!(request.read().unwrap(), expected);
-    }
 }

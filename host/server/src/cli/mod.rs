@@ -4,12 +4,15 @@
 //! reachable or not now, 7 refused as invalid.
 
 mod exit;
+mod fetch;
 mod key;
 mod launch;
 mod output;
+mod plan;
 mod plugin;
 mod profile;
 mod reference;
+mod request;
 mod secret;
 mod serve;
 mod token;
@@ -86,7 +89,7 @@ pub enum Command {
     /// Launches: personalised volumes.
     #[command(subcommand)]
     Launch(launch::LaunchCommand),
-    Plan(launch::PlanCommand),
+    Plan(plan::PlanCommand),
     /// Generators that profiles use.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
