@@ -65,7 +65,7 @@ impl Launches {
                 return;
             }
             match self.prepare_again(&launch).await {
-                Ok(prepared) => self.work(launch, prepared, true).await,
+                Ok(prepared) => self.spawn(launch, prepared, true),
                 Err(problem) => {
                     let detail = format!(
                         "the host was restarted, and what the launch needs cannot be had: {}",
@@ -96,24 +96,41 @@ impl Launches {
         .await
     }
 
-    /// Starts the worker of an admitted launch.
+    /// Starts the worker of an admitted launch. Its volume can be asked for from now on.
     pub fn start(&self, launch: Launch, prepared: Prepared) {
+        self.spawn(launch, prepared, false);
+    }
+
+    fn spawn(&self, launch: Launch, prepared: Prepared, resumed: bool) {
         let launches = self.clone();
+        let cancel = self.app.shutdown.child_token();
+        let live = self.go_live(&launch, &prepared, cancel);
         let span = span(&launch);
-        tokio::spawn(async move { launches.work(launch, prepared, false).await }.instrument(span));
+        let work = async move {
+            match live {
+                Ok((live, promises)) => {
+                    launches
+                        .work(launch, prepared, live, promises, resumed)
+                        .await
+                }
+                Err(error) => {
+                    let end = failed(Reason::Source, error.to_string(), false);
+                    launches.end(&launch, end).await;
+                }
+            }
+        };
+        tokio::spawn(work.instrument(span));
     }
 
     /// Everything between Accepted and the end.
-    async fn work(&self, launch: Launch, prepared: Prepared, resumed: bool) {
-        let cancel = self.app.shutdown.child_token();
-        let (live, promises) = match self.go_live(&launch, &prepared, cancel.clone()) {
-            Ok(live) => live,
-            Err(error) => {
-                return self
-                    .end(&launch, failed(Reason::Source, error.to_string(), false))
-                    .await;
-            }
-        };
+    async fn work(
+        &self,
+        launch: Launch,
+        prepared: Prepared,
+        live: Arc<Live>,
+        promises: Vec<ArchivePromise>,
+        resumed: bool,
+    ) {
         let left = (launch.deadline - self.app.clock.now()).max(time::Duration::ZERO);
         let deadline = Duration::try_from(left).unwrap_or_default();
         let run = self.run(&launch, &prepared, &live, promises, resumed);
@@ -121,7 +138,7 @@ impl Launches {
             biased;
             end = run => end,
             () = tokio::time::sleep(deadline) => {
-                cancel.cancel();
+                live.cancel.cancel();
                 let reason = match launch.request.sink {
                     None if live.ready().is_some() => Reason::Unconfirmed,
                     _ => Reason::Deadline,
