@@ -99,7 +99,8 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
     let place = Place::new()?;
     let host = place.host("")?;
     let secret = json!({ "value": CANARY }).to_string();
-    host.request("PUT", "/v1/secrets/api-key", &secret)?;
+    let put = host.request("PUT", "/v1/secrets/api-key", &secret)?;
+    ensure!(put.status == 201, "{}", put.body);
     put_profile(
         &host,
         &json!({"name": "boot", "steps": [
@@ -132,6 +133,10 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
     launch(&host, &request)?;
     let disk = place.path("disks/i-1.raw");
     sgdisk_finds_no_fault(&disk)?;
+    ensure!(
+        archive_holds(&disk, "users", CANARY)?,
+        "the secret never reached the disk"
+    );
 
     let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut machine = Machine::new(&disk)
@@ -181,6 +186,10 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
         "the root has {mebibytes} MiB of {size} bytes"
     );
     sgdisk_finds_no_fault(&disk)?;
+    ensure!(
+        !archive_holds(&disk, "users", CANARY)?,
+        "the secret is still in its archive"
+    );
     ensure!(!holds(&disk, CANARY)?, "the secret is still on the disk");
     Ok(())
 }
@@ -267,12 +276,55 @@ fn sgdisk_finds_no_fault(disk: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the text stands anywhere on a disk, holes left out.
+/// Whether the text stands anywhere on a disk in the clear: in a file, a journal, what a file left behind.
 fn holds(disk: &Path, text: &str) -> Result<bool> {
-    let status = Command::new("grep")
-        .args(["-qaF", text])
+    // Without the zeros: to grep a hole of gigabytes is one line.
+    let found = shell(
+        "tr -d '\\0' < \"$1\" | grep -caF -- \"$2\" || true",
+        &[disk.as_os_str(), text.as_ref()],
+    )?;
+    Ok(String::from_utf8_lossy(&found).trim() != "0")
+}
+
+/// Whether the text stands in the archive at a point, read as a rescuer would.
+fn archive_holds(disk: &Path, point: &str, text: &str) -> Result<bool> {
+    let table = Command::new("sgdisk")
+        .arg("-p")
         .arg(disk)
-        .status()
-        .context("grep")?;
-    Ok(status.success())
+        .output()
+        .context("sgdisk")?;
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    let label = format!("bootsplice:{point}");
+    let row = table
+        .lines()
+        .find(|line| line.ends_with(&label))
+        .context(table.clone())?;
+    let number = |index: usize| {
+        let word = row.split_whitespace().nth(index);
+        word.and_then(|word| word.parse::<u64>().ok())
+            .with_context(|| row.to_owned())
+    };
+    let (first, last) = (number(1)?, number(2)?);
+    let unpacked = shell(
+        "set -o pipefail; dd if=\"$1\" bs=512 skip=$2 count=$3 status=none | zstd -dc",
+        &[
+            disk.as_os_str(),
+            first.to_string().as_ref(),
+            (last - first + 1).to_string().as_ref(),
+        ],
+    )?;
+    Ok(unpacked
+        .windows(text.len())
+        .any(|part| part == text.as_bytes()))
+}
+
+fn shell(script: &str, arguments: &[&std::ffi::OsStr]) -> Result<Vec<u8>> {
+    let output = Command::new("bash")
+        .args(["-c", script, "bash"])
+        .args(arguments)
+        .output()
+        .context("bash")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{script}: {said}");
+    Ok(output.stdout)
 }

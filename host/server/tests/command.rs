@@ -31,9 +31,14 @@ fn bootsplice() -> Command {
 impl Host {
     fn start(state: &Path) -> Self {
         let log = state.with_extension("log");
+        // None: what a build left beside the binary would be compiled first.
+        let plugins = state.with_extension("plugins");
+        std::fs::create_dir_all(&plugins).unwrap();
         let child = bootsplice()
             .args(["serve", "--listen", "127.0.0.1:0", "--state"])
             .arg(state)
+            .arg("--plugins")
+            .arg(&plugins)
             .stderr(std::fs::File::create(&log).unwrap())
             .stdout(Stdio::null())
             .spawn()
