@@ -116,7 +116,12 @@ fn no_compiler_in_the_server() -> Result<()> {
     .context("the server's dependencies")?;
     let compilers: Vec<&str> = tree
         .lines()
-        .filter(|line| line.contains("cranelift") || line.contains("winch"))
+        // The sandbox's runtime itself uses some of Cranelift's data structures; what makes machine code is this.
+        .filter(|line| {
+            line.starts_with("cranelift-codegen")
+                || line.starts_with("wasmtime-internal-cranelift")
+                || line.contains("winch")
+        })
         .collect();
     if !compilers.is_empty() {
         bail!("the server depends on a compiler: {}", compilers.join(", "));
