@@ -44,7 +44,7 @@ pub fn run(phases: &mut Phases) -> Result<()> {
             .args(["volume", "import"])
             .arg(places::image())
             .args(["--store", &store, "--name", "debian-12"]);
-        import.args(["--point", "base=512MiB", "--point", "users=256MiB"]);
+        import.args(["--point", "base=64MiB", "--point", "users=64MiB"]);
         run::loud(import)
     })?;
     let host = phases.run("start the host", || {
