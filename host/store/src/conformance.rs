@@ -119,6 +119,21 @@ async fn lists_in_order_by_pages(store: &dyn Store) {
     assert_eq!(before.records.len(), 4, "`after` before the prefix");
     let whole = store.list("", None, 100).await.expect("list");
     assert_eq!(whole.records.len(), 8);
+    let keys = |page: crate::Page| -> (Vec<String>, bool) {
+        let keys = page.records.into_iter().map(|record| record.key);
+        (keys.collect(), page.more)
+    };
+    let back = store.list_back("p/", None, 3).await.expect("list");
+    assert_eq!(
+        keys(back),
+        (vec!["p/ä".into(), "p/2".into(), "p/10".into()], true)
+    );
+    let back = store.list_back("p/", Some("p/10"), 3).await.expect("list");
+    assert_eq!(keys(back), (vec!["p/1".into()], false));
+    let back = store.list_back("p/", Some("z"), 9).await.expect("list");
+    assert_eq!(back.records.len(), 4, "`before` after the prefix");
+    let back = store.list_back("", None, 100).await.expect("list");
+    assert_eq!(back.records.len(), 8);
 }
 
 async fn refuses_what_cannot_be_stored(store: &dyn Store) {

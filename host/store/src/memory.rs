@@ -85,6 +85,35 @@ impl Store for MemoryStore {
         Ok(page)
     }
 
+    async fn list_back(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let end = crate::store::back_from(prefix, before);
+        let end = end.as_ref().map(String::as_str);
+        let limit = limit.min(MAX_PAGE);
+        let state = self.state.lock();
+        let range = state.records.range::<str, _>((Bound::Unbounded, end));
+        let mut page = Page::default();
+        for (key, (version, value)) in range.rev() {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if page.records.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.records.push(Record {
+                key: key.clone(),
+                version: *version,
+                value: value.clone(),
+            });
+        }
+        Ok(page)
+    }
+
     fn watch(&self, prefix: &str) -> Watch {
         Watch::new(prefix, self.changes.subscribe())
     }

@@ -3,6 +3,7 @@
 //! Two tables: `records` (key → version, little-endian u64, then the value) and `meta` (`format`, `revision`). A file of an older format is brought
 //! forward by [`MIGRATIONS`] in one transaction; one of a newer format is refused by name.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,6 +111,19 @@ impl Store for RedbStore {
             .await
     }
 
+    async fn list_back(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let (prefix, before) = (prefix.to_owned(), before.map(str::to_owned));
+        self.blocking(move |shared| {
+            shared.list_back(&prefix, before.as_deref(), limit.min(MAX_PAGE))
+        })
+        .await
+    }
+
     fn watch(&self, prefix: &str) -> Watch {
         Watch::new(prefix, self.shared.changes.subscribe())
     }
@@ -185,6 +199,33 @@ impl Shared {
             if after == Some(key) {
                 continue;
             }
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if page.records.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.records.push(unpack(key.to_owned(), stored.value())?);
+        }
+        Ok(page)
+    }
+
+    fn list_back(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let transaction = self.database.begin_read().map_err(broken)?;
+        let records = transaction.open_table(RECORDS).map_err(broken)?;
+        let end = crate::store::back_from(prefix, before);
+        let end = end.as_ref().map(String::as_str);
+        let range = records.range::<&str>((Bound::Unbounded, end));
+        let mut page = Page::default();
+        for entry in range.map_err(broken)?.rev() {
+            let (key, stored) = entry.map_err(broken)?;
+            let key = key.value();
             if !key.starts_with(prefix) {
                 break;
             }

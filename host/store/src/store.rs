@@ -1,6 +1,7 @@
 //! What a store promises, and the values that cross its border.
 
 use std::fmt;
+use std::ops::Bound;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -22,6 +23,14 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         prefix: &str,
         after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// Records whose keys start with `prefix` and come before `before`, last key first, at most `limit` (and at most [`MAX_PAGE`](crate::MAX_PAGE)).
+    async fn list_back(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
         limit: usize,
     ) -> Result<Page, StoreError>;
 
@@ -207,6 +216,29 @@ impl Write {
         match self {
             Self::Put(key, _) | Self::Delete(key) => key,
         }
+    }
+}
+
+/// Where a list that goes back begins: before `before`, and before the first key that is above all keys of `prefix`.
+pub(crate) fn back_from(prefix: &str, before: Option<&str>) -> Bound<String> {
+    // The successor of all keys with this prefix: its last character raised by one, where that can be.
+    let mut above = prefix.to_owned();
+    let end = loop {
+        let Some(last) = above.pop() else {
+            break Bound::Unbounded;
+        };
+        let raised = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(raised) = raised {
+            above.push(raised);
+            break Bound::Excluded(above);
+        }
+    };
+    match (before, end) {
+        (Some(before), Bound::Excluded(end)) if before < end.as_str() => {
+            Bound::Excluded(before.to_owned())
+        }
+        (Some(before), Bound::Unbounded) => Bound::Excluded(before.to_owned()),
+        (_, end) => end,
     }
 }
 
