@@ -165,12 +165,10 @@ async fn list(
         );
         return Err(Problem::new(Kind::InvalidRequest, "").with_faults(vec![fault]));
     }
-    let mut found = launches
+    let (found, more) = launches
         .ledger
-        .list(caller.tenant.as_str(), listing.before.as_deref(), limit + 1)
+        .list(caller.tenant.as_str(), listing.before.as_deref(), limit)
         .await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
     Ok(axum::Json(LaunchList {
         next: found
             .last()

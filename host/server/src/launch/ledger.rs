@@ -7,8 +7,14 @@ use bootsplice_store::{Document, Record, Store, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+use self::listing::open_key;
 use super::record::{Launch, Moment, State};
 use super::request::NamedTarget;
+
+mod listing;
+mod retention;
+#[cfg(test)]
+mod tests;
 
 /// An idempotency key is kept this long, at least.
 const KEPT: Duration = Duration::hours(48);
@@ -167,6 +173,7 @@ impl Ledger {
             transaction = transaction
                 .absent(&*launch_key)
                 .put(&*launch_key, launch.encode())
+                .put(open_key(&launch.tenant, &launch.id), "")
                 .put(&*key, binding.encode())
                 .put(
                     &*sequence_key,
@@ -206,33 +213,6 @@ impl Ledger {
 
     pub async fn get(&self, tenant: &str, id: &str) -> Result<Launch, LedgerError> {
         Ok(self.read(tenant, id).await?.1)
-    }
-
-    /// Launches of `tenant`, newest first, below `before` (an id) when given.
-    pub async fn list(
-        &self,
-        tenant: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Launch>, LedgerError> {
-        let mut found: Vec<Launch> = self.all(&format!("launches/{tenant}/")).await?;
-        found.reverse();
-        found.retain(|launch| before.is_none_or(|before| launch.id.as_str() < before));
-        found.truncate(limit);
-        Ok(found)
-    }
-
-    /// How many launches of `tenant` are not final.
-    pub async fn unfinished_of(&self, tenant: &str) -> Result<usize, LedgerError> {
-        let found: Vec<Launch> = self.all(&format!("launches/{tenant}/")).await?;
-        Ok(found.iter().filter(|launch| !launch.is_final()).count())
-    }
-
-    /// Every launch of every tenant that is not final: what a starting host takes up.
-    pub async fn unfinished(&self) -> Result<Vec<Launch>, LedgerError> {
-        let mut found: Vec<Launch> = self.all("launches/").await?;
-        found.retain(|launch| !launch.is_final());
-        Ok(found)
     }
 
     /// Changes a record that is not final. `change` may run more than once; what it does must depend on its argument alone.
@@ -302,20 +282,6 @@ impl Ledger {
         Err(busy().into())
     }
 
-    /// Deletes the record of a final launch; its key is free again.
-    pub async fn delete(&self, tenant: &str, id: &str) -> Result<(), LedgerError> {
-        let (record, launch) = self.read(tenant, id).await?;
-        if !launch.is_final() {
-            return Err(LedgerError::NotFinal { id: id.to_owned() });
-        }
-        let transaction = Transaction::new()
-            .unchanged(&record)
-            .delete(&*record.key)
-            .delete(idempotency_key(tenant, &launch.idempotency_key));
-        self.store.transact(transaction).await?;
-        Ok(())
-    }
-
     async fn read(&self, tenant: &str, id: &str) -> Result<(Record, Launch), LedgerError> {
         let missing = || LedgerError::Missing { id: id.to_owned() };
         let record = self
@@ -325,24 +291,6 @@ impl Ledger {
             .ok_or_else(missing)?;
         let launch = Launch::decode(&record)?;
         Ok((record, launch))
-    }
-
-    async fn all(&self, prefix: &str) -> Result<Vec<Launch>, LedgerError> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .list(prefix, after.as_deref(), bootsplice_store::MAX_PAGE)
-                .await?;
-            for record in &page.records {
-                found.push(Launch::decode(record)?);
-            }
-            if !page.more {
-                return Ok(found);
-            }
-            after = page.records.last().map(|record| record.key.clone());
-        }
     }
 
     async fn known(
@@ -373,6 +321,7 @@ impl Ledger {
         mut transaction: Transaction,
         launch: &Launch,
     ) -> Result<Transaction, LedgerError> {
+        transaction = transaction.delete(open_key(&launch.tenant, &launch.id));
         if let Some(target) = &launch.request.sink {
             transaction = transaction.delete(lease_key(target));
         }
@@ -408,203 +357,4 @@ fn lease_key(target: &NamedTarget) -> String {
 
 fn busy() -> StoreError {
     StoreError::Unavailable(format!("{RACES} transactions in a row lost a race"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use bootsplice_store::MemoryStore;
-    use time::macros::datetime;
-
-    use super::*;
-    use crate::launch::record::{Base, Content, Reason, Stream};
-    use crate::launch::request::{Instance, LaunchRequest};
-
-    const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
-
-    fn launch(id: &str, key: &str, file: Option<&str>) -> Launch {
-        Launch {
-            id: id.into(),
-            tenant: "acme".into(),
-            request: LaunchRequest {
-                instance: Instance {
-                    id: "i-1".into(),
-                    attributes: BTreeMap::new(),
-                    product_uuid: None,
-                },
-                profile: "web".into(),
-                profile_version: None,
-                volume: "debian".into(),
-                size: None,
-                sink: file.map(|file| NamedTarget {
-                    name: "disks".into(),
-                    file: file.into(),
-                }),
-                labels: BTreeMap::new(),
-                deadline_seconds: 60,
-            },
-            profile_version: 1,
-            base: Base {
-                name: "debian".into(),
-                volume: Digest::of(b"v"),
-                placement: 1,
-            },
-            size: 1 << 30,
-            sequence: 0,
-            idempotency_key: key.into(),
-            locks: BTreeMap::new(),
-            made: None,
-            steps: Vec::new(),
-            state: State::Accepted,
-            created: NOW,
-            deadline: NOW + Duration::seconds(60),
-            timeline: Vec::new(),
-            report: None,
-        }
-    }
-
-    fn ledger() -> Ledger {
-        Ledger::new(Arc::new(MemoryStore::default()))
-    }
-
-    fn fail(launch: &mut Launch) {
-        launch.state = State::Failed {
-            reason: Reason::Sink,
-            detail: "x".into(),
-            retryable: true,
-        };
-    }
-
-    #[tokio::test]
-    async fn the_same_launch_posted_many_times_at_once_is_one() {
-        let ledger = ledger();
-        let tasks: Vec<_> = (0..20)
-            .map(|n| {
-                let ledger = ledger.clone();
-                tokio::spawn(async move {
-                    ledger
-                        .admit(launch(&format!("{n:02}"), "k", Some("a")), true, NOW)
-                        .await
-                        .unwrap()
-                })
-            })
-            .collect();
-        let mut new = 0;
-        let mut ids = std::collections::BTreeSet::new();
-        for task in tasks {
-            match task.await.unwrap() {
-                Admission::New(launch) => {
-                    new += 1;
-                    ids.insert(launch.id);
-                }
-                Admission::Same(launch) => {
-                    ids.insert(launch.id);
-                }
-            }
-        }
-        assert_eq!((new, ids.len()), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn one_key_with_another_body_is_refused() {
-        let ledger = ledger();
-        ledger
-            .admit(launch("1", "k", None), true, NOW)
-            .await
-            .unwrap();
-        let mut other = launch("2", "k", None);
-        other.request.volume = "other".into();
-        let refused = ledger.admit(other, true, NOW).await.unwrap_err();
-        assert!(matches!(refused, LedgerError::KeyUsed { launch } if launch == "1"));
-    }
-
-    #[tokio::test]
-    async fn a_leased_target_names_its_holder_until_the_launch_is_final() {
-        let ledger = ledger();
-        ledger
-            .admit(launch("1", "k1", Some("a")), true, NOW)
-            .await
-            .unwrap();
-        let refused = ledger
-            .admit(launch("2", "k2", Some("a")), true, NOW)
-            .await
-            .unwrap_err();
-        assert!(matches!(refused, LedgerError::Leased { launch, .. } if launch == "1"));
-        ledger.update("acme", "1", fail).await.unwrap();
-        let admitted = ledger
-            .admit(launch("2", "k2", Some("a")), true, NOW)
-            .await
-            .unwrap();
-        assert!(matches!(admitted, Admission::New(launch) if launch.sequence == 2));
-    }
-
-    #[tokio::test]
-    async fn a_key_the_host_chose_is_free_again_after_a_failure_and_an_explicit_one_is_not() {
-        let ledger = ledger();
-        ledger
-            .admit(launch("1", "host", None), false, NOW)
-            .await
-            .unwrap();
-        ledger.update("acme", "1", fail).await.unwrap();
-        let again = ledger
-            .admit(launch("2", "host", None), false, NOW)
-            .await
-            .unwrap();
-        assert!(matches!(again, Admission::New(_)));
-        ledger
-            .admit(launch("3", "mine", None), true, NOW)
-            .await
-            .unwrap();
-        ledger.update("acme", "3", fail).await.unwrap();
-        let again = ledger
-            .admit(launch("4", "mine", None), true, NOW)
-            .await
-            .unwrap();
-        assert!(matches!(again, Admission::Same(launch) if launch.id == "3"));
-    }
-
-    #[tokio::test]
-    async fn a_final_launch_is_never_changed() {
-        let ledger = ledger();
-        ledger
-            .admit(launch("1", "k", None), true, NOW)
-            .await
-            .unwrap();
-        ledger
-            .update("acme", "1", |launch| {
-                launch.state = State::Running {
-                    content: Content::Generating,
-                    stream: Stream::Flowing,
-                }
-            })
-            .await
-            .unwrap();
-        ledger.update("acme", "1", fail).await.unwrap();
-        let refused = ledger.update("acme", "1", fail).await.unwrap_err();
-        assert!(matches!(
-            refused,
-            LedgerError::Final {
-                state: "failed",
-                ..
-            }
-        ));
-        assert!(ledger.unfinished().await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_replayed_report_changes_nothing() {
-        let ledger = ledger();
-        ledger
-            .admit(launch("1", "k", None), true, NOW)
-            .await
-            .unwrap();
-        let report = serde_json::json!({"sequence": 7, "result": "applied"});
-        let (new, _) = ledger.report("acme", "1", 7, &report, NOW).await.unwrap();
-        assert!(new);
-        let forged = serde_json::json!({"sequence": 7, "result": "failed"});
-        let (new, launch) = ledger.report("acme", "1", 7, &forged, NOW).await.unwrap();
-        assert!(!new);
-        assert_eq!(launch.report.unwrap()["result"], "applied");
-    }
 }

@@ -156,6 +156,14 @@ impl Launch {
         self.state.is_final()
     }
 
+    /// When it became final.
+    pub fn ended(&self) -> Option<OffsetDateTime> {
+        let word = self.state.word();
+        let end = self.timeline.iter().rfind(|moment| moment.event == word);
+        self.is_final()
+            .then(|| end.map_or(self.deadline, |moment| moment.at))
+    }
+
     /// Adds to the timeline.
     pub fn note(&mut self, at: OffsetDateTime, event: &str, detail: Option<String>) {
         self.timeline.push(Moment {
