@@ -116,10 +116,12 @@ pub struct Limits {
     pub body: ByteSize,
     /// Seconds within which a launch must be committed, unless its request says less.
     pub launch_deadline: u64,
-    /// Seconds that the instance layer of a launch, the one with its secrets, is kept after its end.
-    pub instance_retention: u64,
-    /// Seconds that a final launch is kept.
+    /// Seconds after its end that the volume of a Committed launch can be read again. Its instance layer, the one with secrets, is made for nobody later.
+    pub volume_retention: u64,
+    /// Seconds after its end that a launch is kept, 48 hours at least: so long its idempotency key stands.
     pub launch_retention: u64,
+    /// Seconds after their last use that layers and fetched artefacts are kept.
+    pub cache_retention: u64,
 }
 
 /// The configuration cannot be used. Mend the named place.
@@ -232,8 +234,9 @@ impl Default for Limits {
             generators: 2,
             body: ByteSize(4 << 20),
             launch_deadline: 3600,
-            instance_retention: 3600,
+            volume_retention: 3600,
             launch_retention: 30 * 86_400,
+            cache_retention: 30 * 86_400,
         }
     }
 }

@@ -68,6 +68,7 @@ pub enum Kind {
     Unauthenticated,
     Forbidden,
     NotFound,
+    Gone,
     MethodNotAllowed,
     NotAcceptable,
     Conflict,
@@ -100,6 +101,7 @@ impl Kind {
         Self::Unauthenticated,
         Self::Forbidden,
         Self::NotFound,
+        Self::Gone,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::Conflict,
@@ -147,6 +149,7 @@ impl Kind {
             ),
             Self::Forbidden => (S::FORBIDDEN, "forbidden", "The token does not allow this"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::Gone => (S::GONE, "gone", "This was here and is kept no longer"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",

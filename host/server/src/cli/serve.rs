@@ -113,6 +113,7 @@ async fn host(config: Config) -> anyhow::Result<()> {
     if resumed > 0 {
         tracing::info!(launches = resumed, "interrupted launches are taken up");
     }
+    tokio::spawn(launches.keep_up());
     let scheme = if app.config.tls.is_some() {
         "https"
     } else {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bootsplice_archive::layer::LayerRecord;
 use bootsplice_content::Digest;
@@ -12,11 +13,13 @@ use bootsplice_engine::layer::TemplatePart;
 use serde::{Deserialize, Serialize};
 
 use super::keyed::KeyedLocks;
+use crate::clock::Clock;
 
 /// A directory of layers. Names are keys, so what is there is right for ever; whole files may be deleted while the host is down.
 #[derive(Debug)]
 pub struct LayerCache {
     directory: PathBuf,
+    clock: Arc<dyn Clock>,
     making: KeyedLocks<Digest>,
 }
 
@@ -54,7 +57,7 @@ pub enum Had {
 
 impl LayerCache {
     /// Opens the directory and removes what an interrupted host left half-written.
-    pub fn open(directory: PathBuf) -> io::Result<Self> {
+    pub fn open(directory: PathBuf, clock: Arc<dyn Clock>) -> io::Result<Self> {
         fs::create_dir_all(&directory)?;
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
@@ -67,6 +70,7 @@ impl LayerCache {
         }
         Ok(Self {
             directory,
+            clock,
             making: KeyedLocks::default(),
         })
     }
@@ -120,14 +124,37 @@ impl LayerCache {
             return Ok(None);
         };
         match File::open(self.path(key, "layer")) {
-            Ok(file) => Ok(Some(StoredLayer {
-                key,
-                facts: Arc::new(facts),
-                file: Arc::new(file),
-            })),
+            Ok(file) => {
+                // Its time is its last use; failing to note that loses nothing but age.
+                let _ = File::open(self.path(key, "json"))
+                    .and_then(|facts| facts.set_modified(self.clock.now().into()));
+                Ok(Some(StoredLayer {
+                    key,
+                    facts: Arc::new(facts),
+                    file: Arc::new(file),
+                }))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes layers unused since `before`. Gives how many.
+    pub fn sweep(&self, before: SystemTime) -> io::Result<usize> {
+        let mut swept = 0;
+        for entry in fs::read_dir(&self.directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json")
+                || fs::metadata(&path)?.modified()? >= before
+            {
+                continue;
+            }
+            // Who has it open reads on.
+            fs::remove_file(&path)?;
+            fs::remove_file(path.with_extension("layer"))?;
+            swept += 1;
+        }
+        Ok(swept)
     }
 
     /// Forgets a layer whose bytes turned out to be damaged; it is made again when next asked for.
@@ -158,6 +185,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use bootsplice_archive::layer::LayerWriter;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -181,7 +209,8 @@ mod tests {
     #[tokio::test]
     async fn a_layer_is_made_once_however_many_ask_and_a_failed_maker_is_followed_by_another() {
         let scratch = tempfile::tempdir().unwrap();
-        let cache = Arc::new(LayerCache::open(scratch.path().into()).unwrap());
+        let cache =
+            Arc::new(LayerCache::open(scratch.path().into(), Arc::new(SystemClock)).unwrap());
         let key = Digest::of(b"key");
         let runs = Arc::new(AtomicU32::new(0));
         let tasks: Vec<_> = (0..32)
@@ -212,6 +241,10 @@ mod tests {
             (digests.len(), failed, runs.load(Ordering::SeqCst)),
             (1, 1, 2)
         );
+        assert_eq!(cache.sweep(SystemTime::UNIX_EPOCH).unwrap(), 0);
+        assert_eq!(cache.sweep(SystemClock.now().into()).unwrap(), 1);
+        let (_, had) = cache.get_or_make::<_, io::Error>(key, make).await.unwrap();
+        assert_eq!(had, Had::Made, "what was swept is made again");
         cache.evict(key);
         let (_, had) = cache.get_or_make::<_, io::Error>(key, make).await.unwrap();
         assert_eq!(had, Had::Made);

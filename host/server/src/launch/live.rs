@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The working half of a launch.
 pub struct Live {
+    pub tenant: String,
     pub reader: Arc<VolumeReader>,
     pub order: LoadOrder,
     pub steps: Steps,

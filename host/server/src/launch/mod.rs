@@ -7,6 +7,7 @@
 //! | [`content`], [`layers`], [`archive`] | the content track: generators, cached layers, signed archives |
 //! | [`work`], [`live`] | the stream track and the worker that joins both |
 //! | [`report`], [`events`], [`plan`], [`metrics`] | what others see |
+//! | `upkeep` | what time takes away |
 
 pub mod archive;
 pub mod content;
@@ -22,6 +23,7 @@ pub mod prepare;
 pub mod record;
 pub mod report;
 pub mod request;
+mod upkeep;
 pub mod work;
 
 use std::collections::{BTreeMap, HashMap};
@@ -126,7 +128,7 @@ impl Launches {
             disk,
             ..CacheConfig::default()
         })?;
-        let layers = LayerCache::open(app.state.root().join("layers"))?;
+        let layers = LayerCache::open(app.state.root().join("layers"), app.clock.clone())?;
         let key = report_key(app)?;
         let metrics = LaunchMetrics::new(&app.metrics, cache.clone(), installed.engine().clone());
         Ok(Self(Arc::new(Inner {

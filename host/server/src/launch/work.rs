@@ -173,6 +173,7 @@ impl Launches {
         let reader = VolumeReader::new(prepared.layout.clone(), prepared.base.volume, base, slots)?;
         let order = LoadOrder::new(&prepared.layout, prepared.volume.order());
         let live = Arc::new(Live {
+            tenant: launch.tenant.clone(),
             reader: Arc::new(reader),
             order,
             steps: Steps::of(prepared),
@@ -509,7 +510,14 @@ impl Launches {
             return Ok((launch, live));
         }
         match &launch.state {
-            State::Committed { .. } => {}
+            State::Committed { .. } if self.is_readable(&launch, self.app.clock.now()) => {}
+            State::Committed { .. } => {
+                let kept = self.app.config.limits.volume_retention;
+                let detail = format!(
+                    "the volume of launch `{id}` could be read until {kept} s after its end: launch again"
+                );
+                return Err(Problem::new(Kind::Gone, detail));
+            }
             State::Failed { .. } | State::Cancelled => {
                 return Err(Problem::new(
                     Kind::Conflict,
