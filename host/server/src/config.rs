@@ -120,6 +120,9 @@ pub struct Limits {
     pub volume_retention: u64,
     /// Seconds after its end that a launch is kept, 48 hours at least: so long its idempotency key stands.
     pub launch_retention: u64,
+    /// A profile that wants locks no older than so many seconds gets no less and no more than this.
+    pub least_lock_age: u64,
+    pub most_lock_age: u64,
     /// Seconds after their last use that layers and fetched artefacts are kept.
     pub cache_retention: u64,
 }
@@ -192,6 +195,14 @@ impl Config {
                 ),
             );
         }
+        let limits = &self.limits;
+        if limits.least_lock_age > limits.most_lock_age {
+            let why = format!(
+                "{} is above `limits.most_lock_age`, {}",
+                limits.least_lock_age, limits.most_lock_age
+            );
+            return wrong("limits.least_lock_age", why);
+        }
         let mut names = std::collections::BTreeSet::new();
         for (index, sink) in self.sinks.iter().enumerate() {
             if !names.insert(&sink.name) {
@@ -236,6 +247,8 @@ impl Default for Limits {
             launch_deadline: 3600,
             volume_retention: 3600,
             launch_retention: 30 * 86_400,
+            least_lock_age: 300,
+            most_lock_age: 365 * 86_400,
             cache_retention: 30 * 86_400,
         }
     }

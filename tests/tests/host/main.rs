@@ -6,6 +6,7 @@
 mod crash;
 mod disk;
 mod http;
+mod locks;
 mod place;
 mod refusals;
 mod secrets;

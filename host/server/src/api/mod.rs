@@ -5,6 +5,7 @@ mod health;
 mod launch_view;
 mod launch_volume;
 mod launches;
+mod locks;
 mod paging;
 mod plugins;
 mod profiles;
@@ -17,6 +18,7 @@ pub use etag::{Preconditions, etag};
 pub use launch_view::{ContentView, LaunchList, LaunchView, StreamView};
 pub use launch_volume::ConfirmBody;
 pub use launches::TimelineView;
+pub use locks::{LockBody, LockList, LockView};
 pub use paging::{Listing, Paging, Window};
 pub use plugins::{PluginList, PluginView};
 pub use profiles::{ProfileList, ProfileSummary, ProfileView};
@@ -35,6 +37,7 @@ pub fn table() -> Vec<Route> {
         health::routes(),
         launches::routes(),
         launch_volume::routes(),
+        locks::routes(),
         reports::routes(),
         profiles::routes(),
         plugins::routes(),

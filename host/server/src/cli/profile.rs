@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::exit::Code;
 use super::{Failure, Format, Global, Output};
-use crate::api::{ProfileList, ProfileView};
+use crate::api::{LockBody, LockList, ProfileList, ProfileView};
 
 /// Most bytes of a profile's file.
 const LARGEST: u64 = 4 << 20;
@@ -35,6 +35,20 @@ pub enum Profile {
     Get { profile: String },
     /// List profiles, or the versions of one.
     List { name: Option<String> },
+    /// Show what a profile is locked to on a volume: every artefact with version, digest and size.
+    #[command(
+        after_help = "Examples:\n  bootsplice profile lock web-developer --volume debian-12\n  bootsplice profile lock web-developer --volume debian-12 --update"
+    )]
+    Lock {
+        /// `name`, or `name@version`.
+        profile: String,
+        /// The base volume that launches start from.
+        #[arg(long)]
+        volume: String,
+        /// Resolve anew; launches from now on use that.
+        #[arg(long)]
+        update: bool,
+    },
     /// Delete a profile. Launches that run keep their version.
     Delete { name: String },
 }
@@ -103,10 +117,56 @@ impl Profile {
                 });
                 output.table(&all.profiles, ["NAME", "VERSION", "SAVED"], rows.collect());
             }
+            Self::Lock {
+                profile,
+                volume,
+                update,
+            } => {
+                let body = LockBody {
+                    profile,
+                    volume,
+                    renew: update,
+                };
+                let locks = client
+                    .json::<_, LockList>(Method::POST, "/v1/locks", Some(&body), &[])
+                    .await?
+                    .value;
+                output.answer(&locks, || lock_text(&locks));
+            }
             Self::Delete { name } => client.delete(&path(&name)).await?,
         }
         Ok(())
     }
+}
+
+fn lock_text(locks: &LockList) -> String {
+    let mut text = format!("{} on {}", locks.profile, locks.base);
+    for point in &locks.points {
+        let date = super::wire::date(point.resolved);
+        text.push_str(&format!(
+            "\npoint {}: {} of {date}",
+            point.point, point.digest
+        ));
+        for step in &point.steps {
+            let own = if step.needs_instance {
+                ", per instance"
+            } else {
+                ""
+            };
+            text.push_str(&format!(
+                "\n  {}: {} artefacts{own}",
+                step.id,
+                step.pins.len()
+            ));
+            for pin in &step.pins {
+                text.push_str(&format!(
+                    "\n    {} {} {} ({} bytes)",
+                    pin.name, pin.version, pin.digest, pin.size
+                ));
+            }
+        }
+    }
+    text
 }
 
 fn path(name: &str) -> String {

@@ -16,7 +16,7 @@ use crate::extract::escape;
 use crate::problem::Fault;
 
 const MOST_STEPS: usize = 200;
-const PROFILE_KEYS: &[&str] = &["name", "description", "steps"];
+const PROFILE_KEYS: &[&str] = &["name", "description", "locks", "steps"];
 const STEP_KEYS: &[&str] = &[
     "id",
     "use",
@@ -126,6 +126,9 @@ impl Checker<'_> {
             let detail = format!("{} bytes; at most 4,096 are kept", description.len());
             self.fault(Fault::new("/description", "too-long", detail));
         }
+        if let Some(locks) = fields.get("locks") {
+            self.locks(locks);
+        }
         let steps = match fields.get("steps") {
             Some(Value::Array(steps)) => steps,
             Some(other) => {
@@ -157,6 +160,30 @@ impl Checker<'_> {
         self.ids(&seen);
         self.order(&seen);
         Ok(seen.into_iter().filter_map(|step| step.generator).collect())
+    }
+
+    fn locks(&mut self, locks: &Value) {
+        match locks {
+            Value::String(word) if word == "pinned" => {}
+            Value::Object(fields) => {
+                self.unknown_keys(fields, &["max_age"], "/locks");
+                let seconds = fields.get("max_age");
+                if !seconds
+                    .and_then(Value::as_u64)
+                    .is_some_and(|n| (1..=u64::from(u32::MAX)).contains(&n))
+                {
+                    let shown = seconds.map_or("nothing".to_owned(), Value::to_string);
+                    let detail =
+                        format!("{shown} is no age: expected seconds, as in `max_age: 86400`");
+                    self.fault(Fault::new("/locks/max_age", "invalid-value", detail));
+                }
+            }
+            other => {
+                let detail =
+                    format!("{other} is no policy: expected `pinned` or `max_age: SECONDS`");
+                self.fault(Fault::new("/locks", "invalid-value", detail));
+            }
+        }
     }
 
     async fn step(&mut self, step: &Value, at: &str) -> Result<Seen, GeneratorsError> {

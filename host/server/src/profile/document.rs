@@ -20,8 +20,22 @@ pub struct Profile {
     /// For people; at most 4,096 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// How long what was resolved for a base stays chosen.
+    #[serde(default, skip_serializing_if = "LockPolicy::is_default")]
+    pub locks: LockPolicy,
     /// At most 200.
     pub steps: Vec<Step>,
+}
+
+/// How long what was resolved stays chosen (RFC 0004).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LockPolicy {
+    /// Until somebody renews it.
+    #[default]
+    Pinned,
+    /// Seconds after which a launch resolves anew. The operator bounds it.
+    MaxAge(u32),
 }
 
 /// One piece of work for one generator.
@@ -145,6 +159,14 @@ fn never() -> Version {
 pub fn valid_name(text: &str, max: usize) -> bool {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=max).contains(&text.len()) && text.bytes().all(good)
+}
+
+// === impl LockPolicy ===
+
+impl LockPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 // === impl Profile ===

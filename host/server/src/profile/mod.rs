@@ -12,7 +12,8 @@ mod shelf;
 
 pub use check::{Checked, check, check_with};
 pub use document::{
-    OnFailure, PluginRef, Profile, ProfileRef, Saved, Stage, Step, Versioned, valid_name,
+    LockPolicy, OnFailure, PluginRef, Profile, ProfileRef, Saved, Stage, Step, Versioned,
+    valid_name,
 };
 pub use generators::{Generator, Generators, GeneratorsError};
 pub use placeholder::{Placeholder, placeholders};

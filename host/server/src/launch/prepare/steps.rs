@@ -1,0 +1,194 @@
+//! The steps of a profile as jobs for generators, each at its point.
+
+use std::collections::HashMap;
+
+use bootsplice_content::BLOCK_U64;
+use bootsplice_engine::contract::{OsFamily, Target};
+use bootsplice_engine::grant::{Grants, UrlPrefix};
+use bootsplice_engine::{Job, Plugin};
+use bootsplice_volume::Point;
+
+use super::{Facts, PreparedPoint, PreparedStep, plugin_gone};
+use crate::auth::Tenant;
+use crate::launch::Launches;
+use crate::problem::{Fault, Kind, Problem};
+use crate::profile::{Saved, Stage, Step};
+
+/// What agents of this release can do; generators see it in their target.
+const FEATURES: [&str; 2] = ["edit-v1", "user-units"];
+
+// === impl Launches ===
+
+impl Launches {
+    /// Every step with its generator and its job, by point.
+    pub(super) async fn steps(
+        &self,
+        facts: &Facts<'_>,
+        profile: &Saved,
+        points: &[Point],
+    ) -> Result<Vec<Vec<PreparedStep>>, Problem> {
+        let mut faults = Vec::new();
+        let mut steps: Vec<Vec<PreparedStep>> = points.iter().map(|_| Vec::new()).collect();
+        for (index, step) in profile.profile.steps.iter().enumerate() {
+            let Some(place) = points
+                .iter()
+                .position(|point| point.name.as_str() == step.at)
+            else {
+                faults.push(unknown_point(facts, points, index, &step.at));
+                continue;
+            };
+            let digest = profile.plugins.get(&step.id).copied().ok_or_else(|| {
+                let reference = profile.reference();
+                let detail = format!("profile {reference} names no plugin for `{}`", step.id);
+                Problem::new(Kind::Internal, detail)
+            })?;
+            let plugin = self.installed.plugin(&digest).await.map_err(plugin_gone)?;
+            let point = &points[place];
+            let job = self.job(facts, step, &plugin, point);
+            let own = step
+                .stage
+                .unwrap_or_else(|| stage_of(plugin.descriptor().stage));
+            steps[place].push(PreparedStep {
+                order: index as u32,
+                step: step.clone(),
+                plugin,
+                job,
+                stage: own.max(floor_of(point)),
+            });
+        }
+        check_order(&steps, &mut faults);
+        if faults.is_empty() {
+            Ok(steps)
+        } else {
+            Err(Problem::new(Kind::PlanRefused, "").with_faults(faults))
+        }
+    }
+
+    fn job(&self, facts: &Facts<'_>, step: &Step, plugin: &Plugin, point: &Point) -> Job {
+        let target = Target {
+            os: OsFamily::Linux,
+            distro: facts.inventory.distro().to_owned(),
+            release: facts.inventory.release().to_owned(),
+            arch: facts.inventory.architecture.clone().unwrap_or_default(),
+            insertion_point: point.name.to_string(),
+            features: FEATURES.map(str::to_owned).to_vec(),
+        };
+        let config = serde_json::Value::Object(step.with.clone());
+        let mut job = Job::new(
+            format!("{}/{}", facts.request.profile, step.id),
+            facts.tenant.as_str(),
+            target,
+            config,
+        );
+        job.grants = Grants {
+            fetch: self.granted(facts.tenant, plugin, &job.config),
+            credentials: plugin.secrets_in(&job.config).into_iter().collect(),
+        };
+        job.secrets = facts.secrets.clone();
+        job.inventory = facts.files.clone();
+        job
+    }
+
+    /// What the operator grants the tenant and the plugin asks for.
+    fn granted(
+        &self,
+        tenant: &Tenant,
+        plugin: &Plugin,
+        config: &serde_json::Value,
+    ) -> Vec<UrlPrefix> {
+        let wishes = plugin.fetch_in(config);
+        let grants = self.app.config.grants.iter();
+        let mine = grants.filter(|grant| grant.tenant.as_ref().is_none_or(|one| one == tenant));
+        let mut granted: Vec<UrlPrefix> = Vec::new();
+        for url in mine.flat_map(|grant| &grant.urls) {
+            let Ok(prefix) = UrlPrefix::parse(url.as_str()) else {
+                continue;
+            };
+            for wish in &wishes {
+                let Ok(wish) = UrlPrefix::parse(wish) else {
+                    continue;
+                };
+                if prefix.covers(wish.url()) {
+                    granted.push(wish);
+                } else if wish.covers(prefix.url()) {
+                    granted.push(prefix.clone());
+                }
+            }
+        }
+        granted.sort_by(|a, b| a.url().as_str().cmp(b.url().as_str()));
+        granted.dedup_by(|a, b| a.url() == b.url());
+        granted
+    }
+}
+
+fn unknown_point(facts: &Facts<'_>, points: &[Point], index: usize, wanted: &str) -> Fault {
+    let volume = &facts.request.volume;
+    let detail = format!("volume `{volume}` has no insertion point `{wanted}`");
+    let names: Vec<_> = points.iter().map(|point| point.name.as_str()).collect();
+    Fault::new(
+        format!("/profile/steps/{index}/at"),
+        "unknown-point",
+        detail,
+    )
+    .hint(format!("it has {}", names.join(", ")))
+}
+
+/// `after` never points to a later stage: points may raise the stage that a profile gave.
+fn check_order(points: &[Vec<PreparedStep>], faults: &mut Vec<Fault>) {
+    let stages: HashMap<&str, Stage> = points
+        .iter()
+        .flatten()
+        .map(|step| (step.step.id.as_str(), step.stage))
+        .collect();
+    for step in points.iter().flatten() {
+        for (index, id) in step.step.after.iter().enumerate() {
+            if stages
+                .get(id.as_str())
+                .is_some_and(|stage| *stage > step.stage)
+            {
+                let pointer = format!("/profile/steps/{}/after/{index}", step.order);
+                faults.push(Fault::new(
+                    pointer,
+                    "later-stage",
+                    format!("`{id}` runs in a later stage than `{}`", step.step.id),
+                ));
+            }
+        }
+    }
+}
+
+/// Sum of pins and declared outputs against each point's room: before the first byte (rule 5).
+pub(super) fn check_capacity(points: &[PreparedPoint]) -> Result<(), Problem> {
+    for one in points {
+        // Header, manifest layer, instance layer and end take a block each, and each step's layer is rounded up to blocks.
+        let overhead = (4 + one.steps.len() as u64) * BLOCK_U64;
+        let needed = one.lock.bound().saturating_add(overhead);
+        let capacity = one.point.capacity_blocks() * BLOCK_U64;
+        if needed > capacity {
+            let detail = format!(
+                "point `{}` has room for {capacity} bytes, and its {} steps may need {needed}: import the volume with a larger point, or ask for less",
+                one.point.name,
+                one.steps.len()
+            );
+            return Err(Problem::new(Kind::CapacityExceeded, detail));
+        }
+    }
+    Ok(())
+}
+
+fn stage_of(stage: bootsplice_engine::contract::Stage) -> Stage {
+    use bootsplice_engine::contract::Stage as Contract;
+    match stage {
+        Contract::Files => Stage::Files,
+        Contract::Packages => Stage::Packages,
+        Contract::Late => Stage::Late,
+    }
+}
+
+fn floor_of(point: &Point) -> Stage {
+    match point.stage {
+        bootsplice_volume::Stage::Files => Stage::Files,
+        bootsplice_volume::Stage::Packages => Stage::Packages,
+        bootsplice_volume::Stage::Late => Stage::Late,
+    }
+}
