@@ -13,7 +13,7 @@ use crate::place::{Place, committed, counter, get, metrics, post, to_file};
 /// One step that takes a file of the operator's, unpinned; its locks are as `policy` says.
 fn profile(source: &Path, policy: &str) -> String {
     format!(
-        "name: news\nlocks: {policy}\nsteps:\n  - id: paper\n    use: data\n    at: base\n    with:\n      target: /srv\n      sources:\n        - {{ url: \"file://{}\", to: paper.txt }}\n",
+        "name: news\nlocks: {policy}\nsteps:\n  - id: paper\n    use: data\n    at: base\n    with:\n      sources:\n        - {{ url: \"file://{}\", to: /srv/paper.txt }}\n",
         source.display()
     )
 }
