@@ -13,15 +13,17 @@ use http_body::{Body, Frame, SizeHint};
 use crate::SinkError;
 use crate::disk::ZEROS;
 use crate::reader::VolumeReader;
+use crate::readers::Readers;
 
 /// A range of a volume's bytes, of exactly known length.
 ///
 /// Frames are slices of the verified chunks that all readers share, and zero runs are slices of one static block: a stream owns no bytes. It asks for one block
 /// at a time and hints at those to come, whose reads run elsewhere; so a reader that stalls holds one block and what its connection has queued (hyper stops at about 400 KiB),
 /// together below 1.5 MiB. A late failure is an error of the body, on which hyper closes the connection short of Content-Length: no client
-/// takes a part for the whole.
+/// takes a part for the whole. Progress, waits and failure are told to the volume's [`Readers`].
 pub struct HttpVolume {
     reader: Arc<VolumeReader>,
+    readers: Readers,
     at: u64,
     end: u64,
     pending: Option<BoxFuture<'static, Result<Option<Chunk>, SinkError>>>,
@@ -35,10 +37,11 @@ const STRIDE: u64 = 8;
 
 impl HttpVolume {
     /// The bytes in `range`, which the caller took from [`Requested`](crate::Requested); cut at the volume's end.
-    pub fn new(reader: Arc<VolumeReader>, range: Range<u64>) -> Self {
+    pub fn new(reader: Arc<VolumeReader>, readers: Readers, range: Range<u64>) -> Self {
         let end = range.end.min(reader.geometry().size);
         Self {
             reader,
+            readers,
             at: range.start.min(end),
             end,
             pending: None,
@@ -46,9 +49,9 @@ impl HttpVolume {
     }
 
     /// All of it.
-    pub fn whole(reader: Arc<VolumeReader>) -> Self {
+    pub fn whole(reader: Arc<VolumeReader>, readers: Readers) -> Self {
         let size = reader.geometry().size;
-        Self::new(reader, 0..size)
+        Self::new(reader, readers, 0..size)
     }
 
     fn poll_block(
@@ -67,10 +70,18 @@ impl HttpVolume {
                 return Poll::Ready(Ok(chunk));
             }
         }
-        let reader = &self.reader;
+        let Self {
+            reader, readers, ..
+        } = self;
         let pending = self.pending.get_or_insert_with(|| {
             let reader = reader.clone();
-            Box::pin(async move { reader.block(block).await })
+            let slot = reader.slot_at(block).filter(|slot| slot.get().is_none());
+            let wait = slot.map(|slot| readers.wait(slot.point()));
+            Box::pin(async move {
+                let result = reader.block(block).await;
+                drop(wait);
+                result
+            })
         });
         let result = ready!(pending.as_mut().poll(context));
         self.pending = None;
@@ -80,12 +91,12 @@ impl HttpVolume {
 
 impl Body for HttpVolume {
     type Data = Bytes;
-    type Error = SinkError;
+    type Error = Arc<SinkError>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, SinkError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Arc<SinkError>>>> {
         let this = self.get_mut();
         if this.at >= this.end {
             return Poll::Ready(None);
@@ -97,6 +108,8 @@ impl Body for HttpVolume {
                 tracing::warn!(%error, at = this.at, end = this.end, "a volume's stream ends short");
                 // Nothing may follow an error, whoever polls again.
                 this.end = this.at;
+                let error = Arc::new(error);
+                this.readers.failed(&error);
                 return Poll::Ready(Some(Err(error)));
             }
         };
@@ -106,7 +119,9 @@ impl Body for HttpVolume {
             Some(chunk) => chunk.into_bytes(),
             None => Bytes::from_static(&ZEROS),
         };
+        let from = this.at;
         this.at = block * BLOCK_U64 + end;
+        this.readers.came(from, this.at);
         let frame = Frame::data(bytes.slice(start as usize..end as usize));
         Poll::Ready(Some(Ok(frame)))
     }
@@ -123,8 +138,8 @@ impl Body for HttpVolume {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ArchiveSlot;
     use crate::testing::{Memory, layout, naive, reader};
+    use crate::{ArchiveSlot, StreamState};
     use bootsplice_content::BLOCK;
     use futures::FutureExt;
     use http_body_util::BodyExt;
@@ -158,7 +173,7 @@ mod tests {
                 block..3 * block,
                 100..size - 100,
             ] {
-                let body = HttpVolume::new(reader.clone(), range.clone());
+                let body = HttpVolume::new(reader.clone(), Readers::new(size), range.clone());
                 assert_eq!(body.size_hint().exact(), Some(range.end - range.start));
                 assert_eq!(body.is_end_stream(), range.is_empty());
                 let bytes = body.collect().await.unwrap().to_bytes();
@@ -173,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn zero_runs_are_one_static_block_and_chunks_are_shared() {
         let (reader, _) = volume(false);
-        let mut body = HttpVolume::whole(reader.clone());
+        let mut body = HttpVolume::whole(reader.clone(), Readers::new(0));
         for block in 0..5 {
             let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
             let shared = match reader.ready(block).unwrap() {
@@ -193,24 +208,37 @@ mod tests {
             Memory::of(&base),
             vec![slot],
         );
-        let mut body = HttpVolume::whole(reader);
+        let readers = Readers::new(reader.geometry().size);
+        let look = || {
+            let progress = readers.progress().borrow();
+            (progress.done / BLOCK_U64, progress.state.clone())
+        };
+        let mut body = HttpVolume::whole(reader.clone(), readers.clone());
         for _ in 0..5 {
             body.frame().await.unwrap().unwrap();
         }
+        assert_eq!(look(), (5, StreamState::Flowing));
+        assert!(body.frame().now_or_never().is_none(), "waits at the mark");
+        let held = StreamState::HeldAtMark { point: "p0".into() };
+        assert_eq!(look(), (5, held));
+        drop(body);
+        assert_eq!(look(), (5, StreamState::Flowing), "nobody waits any more");
+        let mut body = HttpVolume::new(reader, readers.clone(), 5 * BLOCK_U64..8 * BLOCK_U64);
         assert!(body.frame().now_or_never().is_none(), "waits at the mark");
         promise.fulfil(Arc::new(Memory::of(&[6, 7])));
         let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(frame[0], 6);
+        assert_eq!(look(), (6, StreamState::Flowing));
     }
 
     /// One connection to a real server; gives what came and what Content-Length said.
-    async fn get(reader: Arc<VolumeReader>) -> (u64, usize) {
+    async fn get(reader: Arc<VolumeReader>, readers: Readers) -> (u64, usize) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let service = hyper::service::service_fn(move |_| {
-                let body = HttpVolume::whole(reader.clone());
+                let body = HttpVolume::whole(reader.clone(), readers.clone());
                 async { Ok::<_, std::convert::Infallible>(hyper::Response::new(body)) }
             });
             let io = hyper_util::rt::TokioIo::new(stream);
@@ -244,13 +272,23 @@ mod tests {
     async fn a_late_failure_closes_the_connection_short_of_its_content_length() {
         let (whole, _) = volume(false);
         let size = whole.geometry().size;
-        assert_eq!(get(whole).await, (size, size as usize));
+        let readers = Readers::new(size);
+        assert_eq!(get(whole, readers.clone()).await, (size, size as usize));
+        assert!(readers.failure().now_or_never().is_none());
+        assert_eq!(readers.progress().borrow().done, size);
         let broken = Memory {
             broken: Some(6),
             ..Memory::of(&[1; 8])
         };
-        let (length, received) = get(reader(layout(&[(8, None)], 0), broken, vec![])).await;
+        let readers = Readers::new(8 * BLOCK_U64);
+        let reader = reader(layout(&[(8, None)], 0), broken, vec![]);
+        let (length, received) = get(reader, readers.clone()).await;
         assert_eq!(length, 8 * BLOCK_U64);
         assert!(received <= 6 * BLOCK, "{received}");
+        let told = readers.failure().await.to_string();
+        assert!(
+            told.contains("packs/x") && told.contains("block 6"),
+            "{told}"
+        );
     }
 }

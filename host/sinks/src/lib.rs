@@ -21,6 +21,7 @@ mod order;
 mod progress;
 mod range;
 mod reader;
+mod readers;
 mod sink;
 #[cfg(test)]
 mod testing;
@@ -37,4 +38,5 @@ pub use order::LoadOrder;
 pub use progress::{Held, Progress, StreamState};
 pub use range::{Requested, content_range};
 pub use reader::VolumeReader;
+pub use readers::Readers;
 pub use sink::{Caps, Geometry, Sink};

@@ -117,7 +117,7 @@ pub(super) fn view(launches: &Launches, launch: &Launch) -> LaunchView {
     let told = live
         .as_ref()
         .filter(|_| !launch.is_final())
-        .map(|live| progress_json(&live.progress.borrow()));
+        .map(|live| progress_json(&live.readers.progress().borrow()));
     let bytes = match (&told, &launch.state) {
         (Some(told), _) => told["bytes"].as_u64().unwrap_or(0),
         (None, LaunchState::Committed { .. }) => launch.size,

@@ -94,7 +94,7 @@ async fn volume(
         .metrics
         .streamed_bytes
         .inc_by(range.end - range.start);
-    let body = HttpVolume::new(live.reader.clone(), range.clone());
+    let body = HttpVolume::new(live.reader.clone(), live.readers.clone(), range.clone());
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = status;
     insert(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bootsplice_sinks::{LoadOrder, Progress, VolumeReader};
+use bootsplice_sinks::{LoadOrder, Readers, VolumeReader};
 use bootsplice_volume::LaunchManifest;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,8 @@ pub struct Live {
     pub reader: Arc<VolumeReader>,
     pub order: LoadOrder,
     pub steps: Steps,
-    pub progress: watch::Sender<Progress>,
+    /// The stream's progress, into a sink or to readers over HTTP.
+    pub readers: Readers,
     pub cancel: CancellationToken,
     pub(super) content: watch::Sender<ContentState>,
     pub(super) archives: OnceLock<Vec<Arc<PointArchive>>>,

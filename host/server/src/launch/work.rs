@@ -7,7 +7,7 @@ use bootsplice_blocks::{BlockSource, BlocksError};
 use bootsplice_content::Digest;
 use bootsplice_sinks::{
     ArchivePromise, ArchiveSlot, DeviceSink, Existing, FileSink, Geometry, LoadOrder, NamedSink,
-    Progress, Sink, SinkError, StreamState, Target, VolumeReader, drive,
+    Progress, Readers, Sink, SinkError, StreamState, Target, VolumeReader, drive,
 };
 use bootsplice_volume::{LaunchManifest, archive_digest};
 use serde_json::json;
@@ -177,10 +177,7 @@ impl Launches {
             reader: Arc::new(reader),
             order,
             steps: Steps::of(prepared),
-            progress: watch::Sender::new(Progress {
-                total: prepared.layout.size,
-                ..Progress::default()
-            }),
+            readers: Readers::new(prepared.layout.size),
             cancel,
             content: watch::Sender::new(ContentState::Making),
             archives: OnceLock::new(),
@@ -317,9 +314,7 @@ impl Launches {
         resumed: bool,
     ) -> Result<State, Option<State>> {
         let Some(target) = &launch.request.sink else {
-            // Readers drive an HTTP volume; a client's confirmation, its cancellation or the deadline ends it.
-            live.cancel.cancelled().await;
-            return Err(None);
+            return Err(self.watch_readers(launch, live).await);
         };
         let geometry = live.reader.geometry();
         let sink = self
@@ -331,7 +326,7 @@ impl Launches {
             &live.reader,
             &live.order,
             &*sink,
-            &live.progress,
+            live.readers.progress(),
             &live.cancel,
         );
         tokio::pin!(telling);
@@ -339,7 +334,7 @@ impl Launches {
             driven = driving => driven,
             () = &mut telling => Err(SinkError::Cancelled),
         };
-        let progress = live.progress.borrow().clone();
+        let progress = live.readers.progress().borrow().clone();
         self.metrics
             .held_seconds
             .inc_by(progress.held_time().as_secs_f64());
@@ -351,9 +346,21 @@ impl Launches {
         }
     }
 
+    /// Readers drive an HTTP volume: a client's confirmation, its cancellation or the deadline ends it, and so do bytes that cannot be had.
+    async fn watch_readers(&self, launch: &Launch, live: &Live) -> Option<State> {
+        let end = tokio::select! {
+            () = live.cancel.cancelled() => None,
+            error = live.readers.failure() => Some(sink_failed(&error)),
+            () = self.tell_progress(launch, live) => None,
+        };
+        let held = live.readers.progress().borrow().held_time();
+        self.metrics.held_seconds.inc_by(held.as_secs_f64());
+        end
+    }
+
     /// Tells listeners and the record how far the stream is. Never ends by itself.
     async fn tell_progress(&self, launch: &Launch, live: &Live) {
-        let mut progress = live.progress.subscribe();
+        let mut progress = live.readers.progress().subscribe();
         let mut told = StreamState::Waiting;
         loop {
             if progress.changed().await.is_err() {
@@ -578,7 +585,11 @@ impl Launches {
     /// SHA-256 of the whole volume of a live launch.
     pub async fn volume_digest(&self, live: &Live) -> Result<Digest, Problem> {
         let digest = self.midstates.digest(&live.reader).await;
-        digest.map_err(|error| Problem::new(Kind::Upstream, error.to_string()))
+        digest.map_err(|error| {
+            let error = Arc::new(error);
+            live.readers.failed(&error);
+            Problem::new(Kind::Upstream, error.to_string())
+        })
     }
 
     /// Ends a launch at somebody's wish.
