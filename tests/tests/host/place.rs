@@ -1,13 +1,15 @@
 //! What every test here begins with: one small base volume in a store and one state directory with its key and the
-//! compiled generators, made once; each test works on copies.
+//! compiled generators, made once; each test works on copies. Compiling takes most of a minute, so the state directory
+//! outlives the run, for as long as the binaries and the generators are the ones that made it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use bootsplice_tests::base::{Base, quiet};
@@ -46,6 +48,7 @@ steps:
 /// What all tests share and none changes.
 struct Common {
     place: PathBuf,
+    state: PathBuf,
     key: String,
 }
 
@@ -62,15 +65,14 @@ fn common() -> &'static Common {
     COMMON.get_or_init(|| make().expect("the base volume of these tests"))
 }
 
-/// Kept in the target directory, made anew by each run of the tests.
+/// Kept in the target directory. The volume is made anew by each run of the tests.
 fn make() -> Result<Common> {
+    let state = compiled()?;
     let place = places::target().join("host-tests");
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
     fs::create_dir_all(&place)?;
-    let state = place.join("state");
-    quiet(bootsplice(&["key", "new", "--state"]).arg(&state))?;
     let exported = bootsplice(&["key", "export", "--state"])
         .arg(&state)
         .output()?;
@@ -92,9 +94,41 @@ fn make() -> Result<Common> {
             .arg(place.join("export.raw"))
             .arg("base"),
     )?;
+    Ok(Common { place, state, key })
+}
+
+/// A state directory with a key and the generators compiled, from the last run if nothing that made it has changed.
+fn compiled() -> Result<PathBuf> {
+    let place = places::target().join("host-tests-state");
+    let (state, stamp) = (place.join("state"), place.join("made-by"));
+    let made_by = makers()?;
+    if fs::read_to_string(&stamp).is_ok_and(|last| last == made_by) {
+        return Ok(state);
+    }
+    if place.exists() {
+        fs::remove_dir_all(&place)?;
+    }
+    fs::create_dir_all(&place)?;
+    quiet(bootsplice(&["key", "new", "--state"]).arg(&state))?;
     // The first start compiles the generators; copies of this state find them compiled.
-    Host::start(&state, &format!("volumes = {:?}\n", url(&store)))?.kill();
-    Ok(Common { place, key })
+    Host::start(&state, "")?.kill();
+    fs::write(&stamp, made_by)?;
+    Ok(state)
+}
+
+/// Size and time of each file that a compiled state depends on.
+fn makers() -> Result<String> {
+    let mut files = files(&places::plugins())?;
+    files.extend(["bootsplice", "bootsplice-compile"].map(places::binary));
+    files.sort();
+    let mut made_by = String::new();
+    for file in files {
+        let facts = fs::metadata(&file)
+            .with_context(|| format!("{}: `cargo xtask build` builds it", file.display()))?;
+        let time = facts.modified()?.duration_since(UNIX_EPOCH)?;
+        writeln!(made_by, "{} {} {time:?}", file.display(), facts.len())?;
+    }
+    Ok(made_by)
 }
 
 pub fn import(image: &Path, store: &Path, name: &str) -> Result<()> {
@@ -191,7 +225,7 @@ impl Place {
         quiet(
             Command::new("cp")
                 .arg("-a")
-                .arg(common.place.join("state"))
+                .arg(&common.state)
                 .arg(dir.path()),
         )?;
         Ok(Place {
@@ -250,7 +284,7 @@ impl Place {
 
     /// Flips bits in the second half of every pack; only for a store of one's own.
     pub fn corrupt_packs(&self) -> Result<()> {
-        for pack in files(&self.store.join("packs"))? {
+        for pack in self.packs()? {
             let size = fs::metadata(&pack)?.len();
             let file = fs::OpenOptions::new().read(true).write(true).open(&pack)?;
             for at in (size / 2..size).step_by(64 << 10) {
@@ -260,6 +294,20 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// Cuts every pack in the middle; only for a store of one's own.
+    pub fn cut_packs(&self) -> Result<()> {
+        for pack in self.packs()? {
+            let file = fs::OpenOptions::new().write(true).open(&pack)?;
+            file.set_len(file.metadata()?.len() / 2)?;
+        }
+        Ok(())
+    }
+
+    /// The packs of the store.
+    pub fn packs(&self) -> Result<Vec<PathBuf>> {
+        files(&self.store.join("packs"))
     }
 
     pub fn partials(&self) -> Result<Vec<PathBuf>> {
