@@ -112,6 +112,8 @@ pub struct Limits {
     pub launches_per_tenant: usize,
     /// Generator runs at once.
     pub generators: usize,
+    /// Seconds for which a reader may take nothing before its connection is closed.
+    pub stalled_reader: u32,
     /// Largest body of a request.
     pub body: ByteSize,
     /// Seconds within which a launch must be committed, unless its request says less.
@@ -243,6 +245,7 @@ impl Default for Limits {
             launches: 64,
             launches_per_tenant: 256,
             generators: 2,
+            stalled_reader: 600,
             body: ByteSize(4 << 20),
             launch_deadline: 3600,
             volume_retention: 3600,

@@ -41,6 +41,9 @@ impl Server {
         let listener = TcpListener::bind(wanted).with_context(|| {
             format!("cannot listen on {wanted}; give another address with `--listen`")
         })?;
+        // Connections have it from their listener: bytes that nobody takes, a closed window included, end one (tcp(7), TCP_USER_TIMEOUT).
+        let stalled = app.config.limits.stalled_reader.saturating_mul(1000);
+        rustix::net::sockopt::set_tcp_user_timeout(&listener, stalled)?;
         let address = listener.local_addr()?;
         let tls = app.config.tls.as_ref().map(tls).transpose()?;
         let service = http::service(app.clone(), routes);

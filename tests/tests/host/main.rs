@@ -12,4 +12,5 @@ mod refusals;
 mod secrets;
 mod sharing;
 mod splice;
+mod stall;
 mod wire;
