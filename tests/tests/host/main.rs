@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod http;
 mod locks;
+mod overlap;
 mod place;
 mod refusals;
 mod secrets;
