@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bootsplice_tests::Host;
 use bootsplice_tests::base::quiet;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::disk::{first_difference, outside, points};
 use crate::place::{self, Place, end, to_file};
@@ -43,9 +44,8 @@ fn kill_minus_nine_leaves_no_launch_lying() -> Result<()> {
         let posted = std::thread::scope(|scope| {
             let post = scope.spawn(|| place::post(&host, &body));
             std::thread::sleep(wait);
-            let _ = Command::new("kill")
-                .args(["-9", &host.id().to_string()])
-                .status();
+            let id = i32::try_from(host.id()).ok().and_then(Pid::from_raw);
+            kill_process(id.expect("a process"), Signal::KILL).expect("a host that runs");
             post.join().expect("a client")
         });
         host.wait(Duration::from_secs(10))?;
