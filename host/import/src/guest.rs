@@ -36,6 +36,9 @@ const BUDGET: u64 = 512 << 20;
 /// Bytes of the largest file that is kept.
 const MOST_FILE: u64 = 64 << 20;
 const MOST_KEY: u64 = 16 << 10;
+/// Bytes of one file of apt's, and of all of them.
+const MOST_APT_FILE: u64 = 4 << 20;
+const MOST_APT: u64 = 32 << 20;
 const MOST_ENTRIES: usize = 256;
 const KEYS: &str = "/etc/bootsplice/keys.d";
 const AGENT: &str = "bootsplice-agent";
@@ -127,6 +130,18 @@ impl Guest {
                 guest.inventory.groups = names;
             }
             guest.keep(name, bytes);
+        }
+        let mut left = MOST_APT;
+        for path in crate::apt::paths(&root) {
+            match read_file(&root, &path, MOST_APT_FILE.min(left)) {
+                Some(bytes) => {
+                    left -= bytes.len() as u64;
+                    guest.keep(&path, bytes);
+                }
+                None => guest.warnings.push(format!(
+                    "{path} is too large to be kept: apt steps do not see it"
+                )),
+            }
         }
         guest.read_keys(&root);
         guest.warn();

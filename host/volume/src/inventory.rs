@@ -25,7 +25,8 @@ pub struct Inventory {
     pub agent: Option<AgentVersion>,
     /// Ids of the keys in `/etc/bootsplice/keys.d` (RFC 0006).
     pub trusted_keys: BTreeSet<String>,
-    /// Whole files, by the contract's names: `os-release`, `dpkg-status`, `passwd`, `group`, `agent-version`.
+    /// Whole files, by the contract's names: `os-release`, `dpkg-status`, `passwd`, `group`, `agent-version`; and by their paths what apt goes by:
+    /// sources, preferences, configuration, keyrings, `extended_states`, foreign architectures.
     pub files: BTreeMap<String, InventoryFile>,
 }
 
