@@ -35,6 +35,11 @@ pub fn component(generator: &str) -> PathBuf {
     ))
 }
 
+/// The component of the example of a generator, which is installed on no host by itself.
+pub fn example() -> PathBuf {
+    target().join("wasm32-wasip2/small/bootsplice_example_timers.wasm")
+}
+
 /// Where the debug build of the host finds the generators to install.
 pub fn plugins() -> PathBuf {
     target().join("debug/plugins")

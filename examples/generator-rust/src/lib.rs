@@ -4,11 +4,13 @@
 //! - id: jobs
 //!   use: timers
 //!   at: base
-//!   with: { timers: { backup: "daily | root | /usr/local/bin/backup --all" } }
+//!   with: { spread: 3600, timers: { backup: "daily | root | /usr/local/bin/backup --all" } }
 //! ```
 //!
-//! Build it with `cargo build --profile small --target wasm32-wasip2 -p bootsplice-example-timers`, and upload what lies in
-//! `target/wasm32-wasip2/small/bootsplice_example_timers.wasm`.
+//! With `spread` the step needs the instance, so it runs once for each; without, its layer is made once for all.
+//!
+//! Build it with `cargo build --profile small --target wasm32-wasip2 -p bootsplice-example-timers`, and copy what lies in
+//! `target/wasm32-wasip2/small/bootsplice_example_timers.wasm` to the host's directory of plugins.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,9 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub timers: BTreeMap<String, String>,
+    /// Seconds over which the instances of a fleet are spread: each starts its jobs later than the calendar says, by its own share.
+    #[serde(default)]
+    pub spread: u32,
 }
 
 /// A line of the table, cut at its bars.
@@ -61,10 +66,13 @@ impl<'a> Timer<'a> {
         })
     }
 
-    fn service(&self, name: &str) -> String {
+    fn service(&self, name: &str, delay: Option<u32>) -> String {
         let Self { user, command, .. } = self;
+        let delay = delay.map_or_else(String::new, |delay| {
+            format!("ExecStartPre=/bin/sleep {delay}\n")
+        });
         format!(
-            "[Unit]\nDescription={name}\n\n[Service]\nType=oneshot\nUser={user}\nExecStart={command}\n"
+            "[Unit]\nDescription={name}\n\n[Service]\nType=oneshot\nUser={user}\n{delay}ExecStart={command}\n"
         )
     }
 
@@ -120,27 +128,44 @@ impl Generator for Timers {
         config: &Config,
         _previous: Option<Locked>,
     ) -> Result<LockFile, Error> {
-        Ok(LockFile::without_pins(content(config)?.max_output()))
+        // No share has more digits than the whole.
+        let longest = (config.spread > 0).then_some(config.spread);
+        Ok(LockFile {
+            needs_instance: longest.is_some(),
+            ..LockFile::without_pins(content(config, longest)?.max_output())
+        })
     }
 
     fn generate(
         _target: &Target,
         config: &Config,
         locked: &Locked,
-        _instance: Option<&Instance>,
+        instance: Option<&Instance>,
         sink: &Sink,
     ) -> Result<Summary, Error> {
-        content(config)?.write(locked, sink)
+        let delay = instance.map(|instance| share(&instance.id, config.spread));
+        content(config, delay)?.write(locked, sink)
     }
 }
 
+/// The part of `spread` that falls to an instance: always the same (FNV-1a of its id).
+fn share(instance: &str, spread: u32) -> u32 {
+    let hash = instance
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    // Below `spread`, so it fits.
+    (hash % u64::from(spread.max(1))) as u32
+}
+
 /// Two unit files for each line, and their timer enabled and started.
-fn content(config: &Config) -> Result<StepContent, Error> {
+fn content(config: &Config, delay: Option<u32>) -> Result<StepContent, Error> {
     let mut content = StepContent::default();
     for (name, line) in &config.timers {
         let timer = Timer::parse(line).map_err(Error::Fault)?;
         for (kind, text) in [
-            ("service", timer.service(name)),
+            ("service", timer.service(name, delay)),
             ("timer", timer.timer(name)),
         ] {
             let attrs = entry_attrs(None, 0o644, None, None, OnConflict::Replace);
@@ -168,12 +193,13 @@ mod tests {
     fn config(line: &str) -> Config {
         Config {
             timers: BTreeMap::from([("backup".to_owned(), line.to_owned())]),
+            spread: 0,
         }
     }
 
     #[test]
     fn a_line_becomes_a_service_a_timer_and_its_start() {
-        let content = content(&config("daily | ada | /usr/bin/x --a | sort")).unwrap();
+        let content = content(&config("daily | ada | /usr/bin/x --a | sort"), None).unwrap();
         let Kind::Bytes(_, service) = &content.entries[0].kind else {
             panic!()
         };
@@ -185,6 +211,25 @@ mod tests {
         assert_eq!(content.entries[1].path, "/etc/systemd/system/backup.timer");
         assert!(
             matches!(&content.actions[..], [Action::Service(service)] if service.unit == "backup.timer")
+        );
+    }
+
+    #[test]
+    fn instances_are_spread_and_each_keeps_its_share() {
+        let shares: Vec<_> = (0..100).map(|n| share(&format!("web-{n}"), 3600)).collect();
+        assert!(shares.iter().all(|&share| share < 3600));
+        let different: std::collections::BTreeSet<_> = shares.iter().collect();
+        assert!(different.len() > 90, "{shares:?}");
+        assert_eq!(share("web-1", 3600), shares[1]);
+
+        let content = content(&config("daily | ada | /bin/x"), Some(17)).unwrap();
+        let Kind::Bytes(_, service) = &content.entries[0].kind else {
+            panic!()
+        };
+        let service = String::from_utf8_lossy(service);
+        assert!(
+            service.contains("ExecStartPre=/bin/sleep 17\nExecStart=/bin/x\n"),
+            "{service}"
         );
     }
 

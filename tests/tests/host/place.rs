@@ -110,15 +110,28 @@ fn compiled() -> Result<PathBuf> {
     }
     fs::create_dir_all(&place)?;
     quiet(bootsplice(&["key", "new", "--state"]).arg(&state))?;
+    let plugins = place.join("plugins");
+    fs::create_dir(&plugins)?;
+    for component in components()? {
+        let name = component.file_name().context("a component's name")?;
+        fs::copy(&component, plugins.join(name))?;
+    }
     // The first start compiles the generators; copies of this state find them compiled.
-    Host::start(&state, "")?.kill();
+    Host::start(&state, &format!("plugins = {plugins:?}\n"))?.kill();
     fs::write(&stamp, made_by)?;
     Ok(state)
 }
 
+/// The built-in generators, and the example, which can do what none of those does: ask for the instance.
+fn components() -> Result<Vec<PathBuf>> {
+    let mut components = files(&places::plugins())?;
+    components.push(places::example());
+    Ok(components)
+}
+
 /// Size and time of each file that a compiled state depends on.
 fn makers() -> Result<String> {
-    let mut files = files(&places::plugins())?;
+    let mut files = components()?;
     files.extend(["bootsplice", "bootsplice-compile"].map(places::binary));
     files.sort();
     let mut made_by = String::new();
@@ -378,7 +391,7 @@ pub fn committed(host: &Host, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host's counters without labels.
+/// The host's counters, labels in their names.
 pub fn metrics(host: &Host) -> Result<BTreeMap<String, f64>> {
     let answer = host.request("GET", "/metrics", "")?;
     if answer.status != 200 {
@@ -389,6 +402,16 @@ pub fn metrics(host: &Host) -> Result<BTreeMap<String, f64>> {
         .filter_map(|line| line.split_once(' '))
         .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
         .collect())
+}
+
+/// Runs of `generate` so far, by generator: those whose layers are `shared`, or those for one `instance`.
+pub fn runs(metrics: &BTreeMap<String, f64>, scope: &str) -> BTreeMap<String, f64> {
+    let named = metrics.iter().filter_map(|(name, value)| {
+        let labels = name.strip_prefix("bootsplice_generator_runs_total{")?;
+        let (generator, rest) = labels.strip_prefix("generator=\"")?.split_once('"')?;
+        (rest == format!(",scope=\"{scope}\"}}")).then(|| (generator.to_owned(), *value))
+    });
+    named.collect()
 }
 
 pub fn counter(metrics: &BTreeMap<String, f64>, name: &str) -> Result<f64> {

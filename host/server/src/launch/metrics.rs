@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 #[derive(Clone, Debug, Default)]
 pub struct LaunchMetrics {
     ended: Family<EndLabels, Counter>,
+    runs: Family<RunLabels, Counter>,
     /// Launches admitted.
     pub admitted: Counter,
     /// Layers that were there when a launch asked.
@@ -31,6 +32,14 @@ struct EndLabels {
     state: &'static str,
     /// Empty unless failed.
     reason: &'static str,
+}
+
+/// A run by its generator, never by its step: tenants name steps, and operators install generators.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RunLabels {
+    generator: String,
+    /// `shared`: its layer is for all launches; `instance`: for the one that asked.
+    scope: &'static str,
 }
 
 /// Figures that others keep: read when somebody scrapes.
@@ -52,6 +61,11 @@ impl LaunchMetrics {
                 "launches_ended",
                 "Launches that became final, by state and reason",
                 own.ended.clone(),
+            );
+            registry.register(
+                "generator_runs",
+                "Runs of generate, by generator and for whom their layer is",
+                own.runs.clone(),
             );
             registry.register(
                 "launches_admitted",
@@ -89,6 +103,15 @@ impl LaunchMetrics {
         let state = state.word();
         self.ended.get_or_create(&EndLabels { state, reason }).inc();
     }
+
+    /// A generator is run, for one instance or for all.
+    pub fn run(&self, generator: &str, per_instance: bool) {
+        let labels = RunLabels {
+            generator: generator.to_owned(),
+            scope: if per_instance { "instance" } else { "shared" },
+        };
+        self.runs.get_or_create(&labels).inc();
+    }
 }
 
 impl std::fmt::Debug for EngineFigures {
@@ -123,16 +146,6 @@ impl Collector for Elsewhere {
                 "verified_blocks",
                 "Blocks hashed and found right",
                 blocks.verified_blocks,
-            ),
-            (
-                "generator_runs_shared",
-                "Runs of generate whose layer is shared",
-                engine.shared_generates,
-            ),
-            (
-                "generator_runs_instance",
-                "Runs of generate for one instance",
-                engine.instance_generates,
             ),
             ("generator_resolves", "Runs of resolve", engine.resolves),
         ];

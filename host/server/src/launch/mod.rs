@@ -26,7 +26,7 @@ pub mod request;
 mod upkeep;
 pub mod work;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
@@ -82,8 +82,6 @@ pub struct Inner {
     reviving: KeyedLocks<String>,
     /// Launches that run at a time.
     places: Arc<Semaphore>,
-    /// Runs of `generate` by step, shared and per instance: what tests and operators count.
-    runs: Mutex<BTreeMap<(String, bool), u64>>,
 }
 
 /// What launches need of their host. The host owns its launches, so they hold its parts and not itself.
@@ -156,13 +154,7 @@ impl Launches {
             resolving: KeyedLocks::default(),
             reviving: KeyedLocks::default(),
             places: Arc::new(Semaphore::new(config.limits.launches.max(1))),
-            runs: Mutex::default(),
         })))
-    }
-
-    /// Runs of `generate` so far: by step id, true for runs of one instance.
-    pub fn runs(&self) -> BTreeMap<(String, bool), u64> {
-        self.runs.lock().clone()
     }
 
     pub fn cache(&self) -> &Arc<Cache> {
@@ -188,14 +180,6 @@ impl Launches {
         self.ledger.delete(tenant.as_str(), id).await?;
         self.live.lock().remove(id);
         Ok(())
-    }
-
-    fn count(&self, step: &str, per_instance: bool) {
-        *self
-            .runs
-            .lock()
-            .entry((step.to_owned(), per_instance))
-            .or_default() += 1;
     }
 
     /// Launches of one volume share its pages and its handles.

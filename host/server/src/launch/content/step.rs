@@ -60,13 +60,14 @@ impl Launches {
             retryable: false,
         })?;
         let engine = self.installed.engine();
+        let generator = step.plugin.descriptor().id.as_str();
         if lock.needs_instance {
             steps.set(id, StepState::Generating);
+            self.metrics.run(generator, true);
             let content = engine
                 .generate(&step.plugin, &step.job, lock, Some(&who.instance))
                 .await
                 .map_err(|error| generator_error(id, &error))?;
-            self.count(id, true);
             let facts = facts_of(
                 &content,
                 LayerRecord {
@@ -98,11 +99,11 @@ impl Launches {
             .layers
             .get_or_make(key, async |out| {
                 steps.set(id, StepState::Generating);
+                self.metrics.run(generator, false);
                 let content = engine
                     .generate(&step.plugin, &step.job, lock, None)
                     .await
                     .map_err(|error| generator_error(id, &error))?;
-                self.count(id, false);
                 let (name, mtime) = (id.to_owned(), lock.epoch);
                 let written = tokio::task::spawn_blocking(move || {
                     let (out, record) = write_shared(&name, &content, mtime, out)?;
