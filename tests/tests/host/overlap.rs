@@ -189,6 +189,11 @@ impl Bench {
         assert_eq!(launch["content"]["state"], "generating", "{launch}");
         let steps = json!([{"id": "artefact", "state": "generating"}]);
         assert_eq!(launch["content"]["steps"], steps, "{launch}");
+        // The record follows what is told live by a quarter of a second.
+        soon("the record says so", || {
+            let told = get(&self.host, &format!("/v1/launches/{id}/timeline"))?;
+            Ok(told.to_string().contains("held-at-mark").then_some(()))
+        })?;
         Ok(launch)
     }
 
