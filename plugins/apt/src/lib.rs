@@ -1,0 +1,3 @@
+//! The `apt` generator: Debian packages with everything they need that the image lacks, trusted, pinned, installed offline.
+
+pub mod sources;
