@@ -1,3 +1,5 @@
 //! The `apt` generator: Debian packages with everything they need that the image lacks, trusted, pinned, installed offline.
 
+pub mod date;
+pub mod release;
 pub mod sources;
