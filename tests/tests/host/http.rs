@@ -177,6 +177,28 @@ fn a_late_failure_closes_the_body_short_and_fails_the_launch_by_its_pack() -> Re
 }
 
 #[test]
+fn fetching_a_damaged_volume_names_the_pack_and_leaves_no_file() -> Result<()> {
+    let place = Place::with_own_store()?;
+    let host = place.start_with_plain()?;
+    place.corrupt_packs()?;
+    let id = post(&host, &over_http("i-1"))?;
+    let directory = place.dir.path().join("fetched");
+    fs::create_dir(&directory)?;
+    let fetched = host
+        .command()?
+        .args(["launch", "fetch", &id, "--file"])
+        .arg(directory.join("volume.raw"))
+        .output()?;
+    let said = String::from_utf8_lossy(&fetched.stderr);
+    assert!(!fetched.status.success(), "{said}");
+    let pack = place.packs()?.swap_remove(0);
+    let name = pack.file_name().context("a pack's name")?.to_string_lossy();
+    assert!(said.contains(&*name), "{said}");
+    assert_eq!(fs::read_dir(&directory)?.count(), 0);
+    Ok(())
+}
+
+#[test]
 fn a_pack_cut_in_the_middle_of_a_stream_fails_the_launch_by_its_pack() -> Result<()> {
     let place = Place::with_own_store()?;
     let host = place.start_with_plain()?;
@@ -222,10 +244,8 @@ fn cut_short(place: &Place, host: &Host, id: &str, first: usize) -> Result<()> {
     let before = settled_requests(host)?;
     let again = ask(host, &path, &[], "")?;
     assert_eq!(again.status, 409);
-    assert!(
-        String::from_utf8_lossy(&again.body).contains("failed"),
-        "{again:?}"
-    );
+    let told = String::from_utf8_lossy(&again.body);
+    assert!(told.contains("corrupt") && told.contains(&*name), "{told}");
     assert_eq!(settled_requests(host)?, before);
     Ok(())
 }

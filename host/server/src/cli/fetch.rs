@@ -19,11 +19,25 @@ use crate::client::Client;
 /// How often a broken connection is taken up again.
 const RESUMES: u32 = 5;
 
-/// Reads the volume into `file.partial`, confirms its digest and renames it. Zero blocks stay holes.
+/// Reads the volume into `file.partial`, confirms its digest and renames it. Zero blocks stay holes. What is not confirmed is removed.
 pub async fn fetch(client: &Client, id: &str, file: &Path) -> Result<LaunchView, Failure> {
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
     let partial = PathBuf::from(name);
+    let fetched = fetch_to(client, id, &partial, file).await;
+    if fetched.is_err() {
+        // The failure tells more than a file that cannot be removed either.
+        let _ = tokio::fs::remove_file(&partial).await;
+    }
+    fetched
+}
+
+async fn fetch_to(
+    client: &Client,
+    id: &str,
+    partial: &Path,
+    file: &Path,
+) -> Result<LaunchView, Failure> {
     let io = |action: &str, error: std::io::Error| {
         Failure::new(
             Code::Failure,
@@ -35,7 +49,7 @@ pub async fn fetch(client: &Client, id: &str, file: &Path) -> Result<LaunchView,
     let mut open = OpenOptions::new();
     let open = open.create(true).truncate(true).write(true).read(true);
     let mut out = open
-        .open(&partial)
+        .open(partial)
         .await
         .map_err(|error| io("making", error))?;
     let mut hasher = Hasher::new();
@@ -77,7 +91,7 @@ pub async fn fetch(client: &Client, id: &str, file: &Path) -> Result<LaunchView,
         .map_err(|error| io("sizing", error))?;
     out.sync_all().await.map_err(|error| io("syncing", error))?;
     let confirmed = confirm(client, id, hasher.finish()).await?;
-    tokio::fs::rename(&partial, file)
+    tokio::fs::rename(partial, file)
         .await
         .map_err(|error| io("renaming", error))?;
     Ok(confirmed)

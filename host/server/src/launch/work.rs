@@ -525,11 +525,16 @@ impl Launches {
                 );
                 return Err(Problem::new(Kind::Gone, detail));
             }
-            State::Failed { .. } | State::Cancelled => {
-                return Err(Problem::new(
-                    Kind::Conflict,
-                    format!("launch `{id}` is {}: it has no volume", launch.state.word()),
-                ));
+            State::Failed { reason, detail, .. } => {
+                let detail = format!(
+                    "launch `{id}` is failed and has no volume ({}: {detail})",
+                    reason.word()
+                );
+                return Err(Problem::new(Kind::Conflict, detail));
+            }
+            State::Cancelled => {
+                let detail = format!("launch `{id}` is cancelled and has no volume");
+                return Err(Problem::new(Kind::Conflict, detail));
             }
             State::Accepted | State::Running { .. } => {
                 let detail = format!("launch `{id}` is being taken up");
