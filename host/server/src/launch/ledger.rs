@@ -132,6 +132,10 @@ impl Ledger {
             if let Some(target) = &launch.request.sink {
                 let lease_key = lease_key(target);
                 if let Some(record) = self.store.get(&lease_key).await? {
+                    // The lease may be of this very request, admitted between the two looks.
+                    if self.store.get(&key).await? != known {
+                        continue;
+                    }
                     let lease = Lease::decode(&record)?;
                     return Err(LedgerError::Leased {
                         target: format!("{}/{}", target.name, target.file),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use bootsplice_store::MemoryStore;
+use async_trait::async_trait;
+use bootsplice_store::{Committed, MemoryStore, Page, Record, Watch};
 use time::macros::datetime;
 
 use super::*;
@@ -90,6 +91,69 @@ async fn the_same_launch_posted_many_times_at_once_is_one() {
         }
     }
     assert_eq!((new, ids.len()), (1, 1));
+}
+
+/// A store in which somebody else admits launch `0` right before a lease is first looked at.
+#[derive(Debug)]
+struct Overtaken {
+    inner: Arc<dyn Store>,
+    is_over: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Store for Overtaken {
+    async fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        if key.starts_with("leases/") && !self.is_over.swap(true, SeqCst) {
+            Ledger::new(self.inner.clone())
+                .admit(launch("0", "k", Some("a")), true, NOW)
+                .await
+                .unwrap();
+        }
+        self.inner.get(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.inner.list(prefix, after, limit).await
+    }
+
+    async fn list_back(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.inner.list_back(prefix, before, limit).await
+    }
+
+    fn watch(&self, prefix: &str) -> Watch {
+        self.inner.watch(prefix)
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Committed, StoreError> {
+        self.inner.transact(transaction).await
+    }
+}
+
+#[tokio::test]
+async fn a_request_overtaken_by_itself_is_the_same_launch_and_not_a_leased_target() {
+    let overtaken = || {
+        Ledger::new(Arc::new(Overtaken {
+            inner: Arc::new(MemoryStore::default()),
+            is_over: Default::default(),
+        }))
+    };
+    let mine = launch("1", "k", Some("a"));
+    let admitted = overtaken().admit(mine, true, NOW).await.unwrap();
+    assert!(matches!(admitted, Admission::Same(launch) if launch.id == "0"));
+    let other = launch("1", "another", Some("a"));
+    let refused = overtaken().admit(other, true, NOW).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::Leased { launch, .. } if launch == "0"));
 }
 
 #[tokio::test]
