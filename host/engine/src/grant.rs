@@ -56,6 +56,19 @@ impl UrlPrefix {
         &self.0
     }
 
+    /// What of this grant a generator's wish asks for. A wish is a prefix, or `https://*/`: whatever is granted in that scheme.
+    pub fn meet(&self, wish: &str) -> Option<Self> {
+        if let Some(scheme) = wish.strip_suffix("://*/") {
+            return (self.0.scheme() == scheme).then(|| self.clone());
+        }
+        let wish = Self::parse(wish).ok()?;
+        if self.covers(wish.url()) {
+            Some(wish)
+        } else {
+            wish.covers(self.url()).then(|| self.clone())
+        }
+    }
+
     pub fn covers(&self, url: &Url) -> bool {
         let prefix = self.0.path().trim_end_matches('/');
         self.0.scheme() == url.scheme()
@@ -177,6 +190,28 @@ mod tests {
             "https://",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wish_gets_no_more_than_is_granted() {
+        let granted = UrlPrefix::parse("https://a.example/debian/").unwrap();
+        let meet = |wish: &str| granted.meet(wish).map(String::from);
+        let all = Some("https://a.example/debian/".to_owned());
+        assert_eq!(meet("https://*/"), all);
+        assert_eq!(meet("https://a.example/"), all);
+        assert_eq!(
+            meet("https://a.example/debian/pool/x.deb").as_deref(),
+            Some("https://a.example/debian/pool/x.deb")
+        );
+        for other in [
+            "http://*/",
+            "file://*/",
+            "https://a.example/other/",
+            "https://*",
+            "nonsense",
+        ] {
+            assert_eq!(meet(other), None, "{other}");
         }
     }
 }

@@ -104,16 +104,7 @@ impl Launches {
             let Ok(prefix) = UrlPrefix::parse(url.as_str()) else {
                 continue;
             };
-            for wish in &wishes {
-                let Ok(wish) = UrlPrefix::parse(wish) else {
-                    continue;
-                };
-                if prefix.covers(wish.url()) {
-                    granted.push(wish);
-                } else if wish.covers(prefix.url()) {
-                    granted.push(prefix.clone());
-                }
-            }
+            granted.extend(wishes.iter().filter_map(|wish| prefix.meet(wish)));
         }
         granted.sort_by(|a, b| a.url().as_str().cmp(b.url().as_str()));
         granted.dedup_by(|a, b| a.url() == b.url());
