@@ -13,6 +13,9 @@ use crate::source;
 
 /// Room that an entry's or action's own description takes, in bytes: a tar header, its padding and its line in `step.json`.
 const OVERHEAD: u64 = 4096;
+/// Most bytes that the host takes in one call for an entry, and for a piece of one.
+const PIECE: usize = 1 << 20;
+const WRITE: usize = 256 << 10;
 
 /// Entries, actions and notes, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +37,6 @@ pub struct Entry {
 /// What an entry is. A pin is named as in the lock file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// At most 1 MiB.
     Bytes(EntryAttrs, Vec<u8>),
     /// At most 1 MiB, filled by the host.
     Template(EntryAttrs, String, TemplateFormat),
@@ -148,7 +150,14 @@ impl Entry {
     fn write(&self, locked: &Locked, sink: &Sink) -> Result<(), Error> {
         let path = &self.path;
         match &self.kind {
-            Kind::Bytes(attrs, bytes) => sink.put_bytes(path, attrs, bytes),
+            Kind::Bytes(attrs, bytes) if bytes.len() <= PIECE => sink.put_bytes(path, attrs, bytes),
+            Kind::Bytes(attrs, bytes) => {
+                let writer = sink.create(path, attrs)?;
+                bytes
+                    .chunks(WRITE)
+                    .try_for_each(|piece| writer.write(piece))?;
+                writer.finish()
+            }
             Kind::Template(attrs, text, format) => sink.put_template(path, attrs, text, *format),
             Kind::Pinned(attrs, pin) => sink.put_blob(path, attrs, &source::open(locked, pin)?),
             Kind::Dir(attrs) => sink.put_dir(path, attrs),
