@@ -4,5 +4,6 @@ pub mod config;
 pub mod content;
 pub mod date;
 pub mod release;
+pub mod repository;
 pub mod sources;
 pub mod state;
