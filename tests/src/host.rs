@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A running host. It ends with this value.
 #[derive(Debug)]
 pub struct Host {
+    binary: PathBuf,
     child: Child,
     address: SocketAddr,
     state: PathBuf,
@@ -36,12 +37,17 @@ impl Host {
     /// Starts a host with this configuration (TOML) on `state`. The log is `STATE/../NAME.log` where NAME is the
     /// state directory's.
     pub fn start(state: &Path, config: &str) -> Result<Self> {
+        Self::start_as(&places::binary("bootsplice"), state, config)
+    }
+
+    /// The same with another build of the `bootsplice` command.
+    pub fn start_as(binary: &Path, state: &Path, config: &str) -> Result<Self> {
         std::fs::create_dir_all(state)?;
         let file = state.with_extension("toml");
         std::fs::write(&file, config)?;
         let log = state.with_extension("log");
         let mut kept = std::fs::File::create(&log)?;
-        let mut child = Command::new(places::binary("bootsplice"))
+        let mut child = Command::new(binary)
             .args([
                 "serve",
                 "--listen",
@@ -73,6 +79,7 @@ impl Host {
         });
         match addresses.recv_timeout(PATIENCE) {
             Ok(address) => Ok(Host {
+                binary: binary.to_owned(),
                 child,
                 address,
                 state: state.to_owned(),
@@ -114,7 +121,7 @@ impl Host {
 
     /// The `bootsplice` command, told where this host is and with the administrator's token.
     pub fn command(&self) -> Result<Command> {
-        let mut command = Command::new(places::binary("bootsplice"));
+        let mut command = Command::new(&self.binary);
         command
             .env("BOOTSPLICE_URL", self.url())
             .env("BOOTSPLICE_TOKEN", self.token()?);

@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod accel;
+pub mod anonymous;
 pub mod base;
 pub mod console;
+pub mod download;
 pub mod host;
 pub mod machine;
 pub mod places;
+pub mod wide;
 
 pub use accel::Accel;
 pub use console::{Line, Transcript};

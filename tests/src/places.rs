@@ -23,6 +23,11 @@ pub fn binary(name: &str) -> PathBuf {
     target().join("debug").join(name)
 }
 
+/// A host binary of the release build, which is what benches measure.
+pub fn release(name: &str) -> PathBuf {
+    target().join("release").join(name)
+}
+
 /// The guest's static binary.
 pub fn agent() -> PathBuf {
     target().join("x86_64-unknown-linux-musl/small/bootsplice-agent")

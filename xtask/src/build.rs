@@ -29,6 +29,21 @@ pub fn everything(phases: &mut Phases) -> Result<()> {
         run::loud(cargo)
     })?;
     phases.run("pack the agent", || deb::pack().map(|_| ()))?;
+    generators(phases)
+}
+
+/// The host as operators run it, and the generators: what benches need.
+pub fn release(phases: &mut Phases) -> Result<()> {
+    phases.run("build the host for release", || {
+        cargo(&["build", "--release", "--bins", "-p", "bootsplice"])
+    })?;
+    phases.run("build the compiler for release", || {
+        cargo(&["build", "--release", "--bins", "-p", "bootsplice-compile"])
+    })?;
+    generators(phases)
+}
+
+fn generators(phases: &mut Phases) -> Result<()> {
     phases.run("build the generators", || {
         let mut cargo = run::command(
             "cargo",

@@ -3,6 +3,7 @@
 //! `cargo xtask --help` lists them. Exit codes: 0 done, 1 a chore failed, 69 something must be installed first.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod check;
 mod deb;
@@ -51,6 +52,9 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure a release build of the host; times are printed and never asserted
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Formatting, clippy, promises, layering; licences and spelling with --all
     Lint {
         /// Install cargo-deny and typos when they are missing, and run them
@@ -105,6 +109,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
             image::make(phases)?;
             check::test(phases, &arguments)
         }
+        Chore::Bench(bench) => bench::run(bench, phases),
         Chore::Lint { all } => check::lint(phases, all),
         Chore::Promises => promises::check(&places::root()),
     }
