@@ -47,8 +47,8 @@ fi
 files() { awk -v dir="$here/pool/" '{ print dir $4 }' "$here/plan"; }
 
 if command -v apt-get > /dev/null; then
-  # apt orders by the dependencies; it may neither fetch nor choose.
-  set -- --yes --no-install-recommends --no-download --allow-downgrades \
+  # apt orders by the dependencies. Without sources it can neither fetch nor choose.
+  set -- --yes --no-install-recommends --allow-downgrades \
     -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null \
     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
     -o APT::Get::Upgrade-By-Source-Package=false -o DPkg::Lock::Timeout=600 \
