@@ -25,7 +25,8 @@ use crate::inspection::Inspection;
 use crate::job::Job;
 use crate::limits::Limits;
 use crate::plugin::Plugin;
-use crate::run::{Access, Phase, Run, Sandbox, Services};
+use crate::run::{Access, Caller, Phase, Run, Sandbox, Services};
+use crate::trust::LastSeen;
 use crate::v0_1::{self, Guest};
 use crate::{key, pool};
 
@@ -42,6 +43,8 @@ pub struct EngineConfig {
     pub compile_wall: Duration,
     pub fetch: FetchPolicy,
     pub clock: Clock,
+    /// The replay guard's memory; it must outlive the process.
+    pub last_seen: Arc<dyn LastSeen>,
 }
 
 /// Runs generators. Cheap to clone; all clones share one pool and one store.
@@ -70,7 +73,11 @@ struct Installed {
 
 impl EngineConfig {
     /// The defaults: 64 places, the public network only, the system's clock.
-    pub fn new(state: impl Into<PathBuf>, compiler: impl Into<PathBuf>) -> Self {
+    pub fn new(
+        state: impl Into<PathBuf>,
+        compiler: impl Into<PathBuf>,
+        last_seen: Arc<dyn LastSeen>,
+    ) -> Self {
         Self {
             state: state.into(),
             compiler: compiler.into(),
@@ -78,6 +85,7 @@ impl EngineConfig {
             compile_wall: Duration::from_secs(120),
             fetch: FetchPolicy::default(),
             clock: system_clock(),
+            last_seen,
         }
     }
 }
@@ -106,6 +114,8 @@ impl Engine {
                 fetcher: Fetcher::open(state, store.clone(), config.fetch, config.clock.clone())?,
                 store,
                 cache,
+                clock: config.clock.clone(),
+                last_seen: config.last_seen,
             },
             sandbox: Sandbox::start(
                 engine,
@@ -214,7 +224,7 @@ impl Engine {
             Phase::Resolve,
             Access::from(job),
             &self.0.services,
-            plugin.digest(),
+            Caller::of(plugin),
             epoch,
             &seed,
         );
@@ -266,7 +276,7 @@ impl Engine {
             Phase::Generate,
             Access::from(job),
             &self.0.services,
-            plugin.digest(),
+            Caller::of(plugin),
             lock.epoch,
             &seed,
         );
@@ -358,7 +368,11 @@ impl Engine {
 
     fn pure(&self, name: &str, plugin: &Digest) -> Run {
         let access = Access::nothing(name, Limits::pure());
-        Run::new(Phase::Pure, access, &self.0.services, plugin, 0, plugin)
+        let caller = Caller {
+            plugin,
+            generator: "",
+        };
+        Run::new(Phase::Pure, access, &self.0.services, caller, 0, plugin)
     }
 
     fn keep(&self, digest: &Digest, kind: &str, bytes: &[u8]) -> Result<(), EngineError> {

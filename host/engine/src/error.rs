@@ -5,6 +5,7 @@ use std::time::Duration;
 use bootsplice_content::Digest;
 
 use crate::contract::{Diagnostic, Quota};
+use crate::trust::Rejection;
 
 /// Why the engine itself could not serve. None of these is the fault of a generator's run.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,9 @@ pub enum GeneratorError {
         actual: Digest,
         url: String,
     },
+    /// Bytes are not signed as they must be. Ask the source's owner, or change which keys are trusted.
+    #[error("not trusted: {0}")]
+    Untrusted(#[from] Rejection),
     /// A limit of the run was reached. Ask for less, or have the limit raised.
     #[error("the limit on {quota} was reached: {detail}")]
     Quota { quota: Quota, detail: String },
@@ -109,6 +113,7 @@ impl GeneratorError {
             Self::NotFound(_) => "not-found",
             Self::Denied(_) => "denied",
             Self::Integrity { .. } => "integrity",
+            Self::Untrusted(rejection) => rejection.reason.code(),
             Self::Quota { .. } => "quota-exceeded",
             Self::Upstream { .. } => "upstream",
             Self::Unsupported(_) => "unsupported",

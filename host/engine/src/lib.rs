@@ -29,6 +29,7 @@ mod plugin;
 mod pool;
 mod run;
 mod secret;
+pub mod trust;
 mod v0_1;
 
 pub use counters::Counted;

@@ -22,6 +22,7 @@ pub mod config;
 pub mod extract;
 pub mod http;
 pub mod keys;
+mod last_seen;
 pub mod launch;
 pub mod log;
 pub mod metrics;

@@ -25,6 +25,7 @@ use crate::app::Parts;
 use crate::auth::Tenant;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::last_seen::StoredLastSeen;
 use crate::problem::Fault;
 use crate::profile::{Generator, Generators, GeneratorsError, PluginRef, Stage};
 
@@ -67,7 +68,8 @@ impl Installed {
             Some(path) => path.clone(),
             None => beside("bootsplice-compile")?,
         };
-        let mut config = EngineConfig::new(parts.state.root(), compiler);
+        let last_seen = Arc::new(StoredLastSeen::new(parts.store.clone()));
+        let mut config = EngineConfig::new(parts.state.root(), compiler, last_seen);
         config.fetch = fetch_policy(&parts.config)?;
         let engine = Engine::open(config)?;
         let mut shelf = BTreeMap::new();

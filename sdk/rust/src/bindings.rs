@@ -6,7 +6,7 @@ wit_bindgen::generate!({
     path: "../../wit/since-v0.1.0",
     world: "plugin",
     additional_derives: [PartialEq],
-    additional_derives_ignore: ["response", "lock-file", "locked"],
+    additional_derives_ignore: ["response", "lock-file", "locked", "verified"],
     pub_export_macro: true,
     export_macro_name: "export_bindings",
     default_bindings_module: "bootsplice_sdk::bindings",

@@ -80,6 +80,7 @@ pub mod placeholder;
 pub mod pointer;
 pub mod source;
 pub mod step;
+pub mod trust;
 
 pub use bindings::bootsplice::generator::{archive, blobs, cache, fetch, inventory, job, types};
 pub use bindings::exports::bootsplice::generator::generator::{LockFile, Locked, Pin, Summary};

@@ -13,6 +13,7 @@ use super::memory::MemoryLimit;
 use super::{Log, wasi};
 use crate::blobs::{Blob, BlobStore, Scope};
 use crate::cache::PluginCache;
+use crate::clock::Clock;
 use crate::content::{StepBuilder, StepLimits};
 use crate::contract::{Inventory, OsFamily, Pin, Quota};
 use crate::error::GeneratorError;
@@ -20,7 +21,9 @@ use crate::fetch::{Asker, Fetched, Fetcher, Meter, Wanted};
 use crate::grant::Grants;
 use crate::job::{Job, Observer, Traced};
 use crate::limits::Limits;
+use crate::plugin::Plugin;
 use crate::secret::{Secrets, no_secrets};
+use crate::trust::{LastSeen, Seen};
 
 /// What a call may do (rule 16). All imports are linked; this denies by call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,9 @@ pub struct Run {
     pub scope: Scope,
     /// Set when the table of handles was full.
     pub handles_refused: bool,
+    /// The host's real time, by which signatures are judged.
+    pub clock: Clock,
+    pub seen: Seen,
     cache: PluginCache,
     scratch: u64,
     cached: u64,
@@ -83,6 +89,16 @@ pub struct Services {
     pub store: BlobStore,
     pub fetcher: Fetcher,
     pub cache: PluginCache,
+    pub clock: Clock,
+    pub last_seen: Arc<dyn LastSeen>,
+}
+
+/// Which plugin runs.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    pub plugin: &'a Digest,
+    /// What it calls itself; empty while it was not yet asked.
+    pub generator: &'a str,
 }
 
 // === impl Access ===
@@ -112,6 +128,17 @@ impl From<&Job> for Access {
             limits: job.limits.clone(),
             cancel: job.cancel.clone(),
             observer: job.observer.clone(),
+        }
+    }
+}
+
+// === impl Caller ===
+
+impl<'a> Caller<'a> {
+    pub fn of(plugin: &'a Plugin) -> Self {
+        Self {
+            plugin: plugin.digest(),
+            generator: &plugin.descriptor().id,
         }
     }
 }
@@ -184,7 +211,7 @@ impl Run {
         phase: Phase,
         access: Access,
         services: &Services,
-        plugin: &Digest,
+        caller: Caller<'_>,
         epoch: u64,
         seed: &Digest,
     ) -> Self {
@@ -203,7 +230,9 @@ impl Run {
             reached: HashMap::new(),
             scope: Scope::Public,
             handles_refused: false,
-            cache: services.cache.of(&access.tenant, plugin),
+            clock: services.clock.clone(),
+            seen: Seen::new(services.last_seen.clone(), &access.tenant, caller.generator),
+            cache: services.cache.of(&access.tenant, caller.plugin),
             scratch: limits.scratch_bytes,
             cached: limits.cache_bytes,
             reach: Reach {

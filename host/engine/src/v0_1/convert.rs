@@ -12,6 +12,7 @@ use crate::contract::{
     Summary, Target,
 };
 use crate::error::GeneratorError;
+use crate::trust::Distrust;
 
 /// Diagnostics of one answer; more are cut.
 const MAX_DIAGNOSTICS: usize = 1000;
@@ -139,6 +140,9 @@ impl Guest {
                     )),
                 }
             }
+            types::Error::Untrusted(rejection) => {
+                distrust(rejection.reason).because(rejection.message).into()
+            }
             types::Error::QuotaExceeded(quota) => GeneratorError::Quota {
                 quota: match quota {
                     types::Quota::Memory => Quota::Memory,
@@ -163,6 +167,21 @@ impl Guest {
             types::Error::Cancelled => GeneratorError::Cancelled,
             types::Error::Fault(why) => GeneratorError::Fault(why),
         }
+    }
+}
+
+fn distrust(reason: types::Distrust) -> Distrust {
+    match reason {
+        types::Distrust::Missing => Distrust::Missing,
+        types::Distrust::UnknownKey => Distrust::UnknownKey,
+        types::Distrust::Bad => Distrust::Bad,
+        types::Distrust::Weak => Distrust::Weak,
+        types::Distrust::ExpiredKey => Distrust::ExpiredKey,
+        types::Distrust::RevokedKey => Distrust::RevokedKey,
+        types::Distrust::Expired => Distrust::Expired,
+        types::Distrust::FromTheFuture => Distrust::FromTheFuture,
+        types::Distrust::UnsignedBytes => Distrust::UnsignedBytes,
+        types::Distrust::Malformed => Distrust::Malformed,
     }
 }
 

@@ -87,6 +87,7 @@ impl Run {
                 Some(kept.await?)
             }
         };
+        self.seen.keep().await?;
         Ok(StepLock {
             plugin,
             epoch,

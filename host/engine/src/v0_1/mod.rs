@@ -12,6 +12,7 @@ mod fetch;
 mod inventory;
 mod job;
 mod lock;
+mod trust;
 mod types;
 
 use wasmtime::component::{HasSelf, InstancePre, Linker};

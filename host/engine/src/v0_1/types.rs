@@ -5,6 +5,7 @@ use super::convert::to_guest_diagnostic;
 use crate::contract::Quota;
 use crate::error::GeneratorError;
 use crate::run::Run;
+use crate::trust::Distrust;
 
 impl types::Host for Run {
     /// What the guest may handle becomes the contract's variant. A fault of the host ends the run: no guest can mend a full disk.
@@ -25,6 +26,10 @@ impl types::Host for Run {
                 actual: actual.to_string(),
                 url,
             }),
+            GeneratorError::Untrusted(rejection) => types::Error::Untrusted(types::Rejection {
+                reason: to_guest_distrust(rejection.reason),
+                message: rejection.message,
+            }),
             GeneratorError::Quota { quota, .. } => {
                 types::Error::QuotaExceeded(to_guest_quota(quota))
             }
@@ -44,6 +49,21 @@ impl types::Host for Run {
             | GeneratorError::MemoryLimit { .. }
             | GeneratorError::Host(_)) => return Err(wasmtime::Error::from(error)),
         })
+    }
+}
+
+fn to_guest_distrust(reason: Distrust) -> types::Distrust {
+    match reason {
+        Distrust::Missing => types::Distrust::Missing,
+        Distrust::UnknownKey => types::Distrust::UnknownKey,
+        Distrust::Bad => types::Distrust::Bad,
+        Distrust::Weak => types::Distrust::Weak,
+        Distrust::ExpiredKey => types::Distrust::ExpiredKey,
+        Distrust::RevokedKey => types::Distrust::RevokedKey,
+        Distrust::Expired => types::Distrust::Expired,
+        Distrust::FromTheFuture => types::Distrust::FromTheFuture,
+        Distrust::UnsignedBytes => types::Distrust::UnsignedBytes,
+        Distrust::Malformed => types::Distrust::Malformed,
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use bootsplice_content::Digest;
 use bootsplice_engine::content::StepContent;
 use bootsplice_engine::contract::{OsFamily, StepLock, Target};
+use bootsplice_engine::trust::MemoryLastSeen;
 use bootsplice_engine::{Engine, EngineConfig, GeneratorError, Job, Level, Observer, Plugin};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -47,7 +48,12 @@ impl Bench {
         let first = INSTALLED
             .get_or_init(|| async {
                 let state = tempfile::tempdir().unwrap();
-                let engine = Engine::open(EngineConfig::new(state.path(), compiler())).unwrap();
+                let engine = Engine::open(EngineConfig::new(
+                    state.path(),
+                    compiler(),
+                    Arc::new(MemoryLastSeen::default()),
+                ))
+                .unwrap();
                 let plugin = engine.install(hostile()).await.unwrap();
                 (state, *plugin.digest())
             })
@@ -60,7 +66,11 @@ impl Bench {
                 std::fs::copy(file.path(), state.path().join(name).join(file.file_name())).unwrap();
             }
         }
-        let mut config = EngineConfig::new(state.path(), compiler());
+        let mut config = EngineConfig::new(
+            state.path(),
+            compiler(),
+            Arc::new(MemoryLastSeen::default()),
+        );
         config.places = 8;
         change(&mut config);
         let engine = Engine::open(config).unwrap();

@@ -1,0 +1,12 @@
+//! OpenPGP signatures (RFC 9580), verified for generators and judged by the host's real clock; and the replay guard.
+//!
+//! A generator names the keys that may sign, and is given back only what they signed; which key is good, which digest is strong and what the
+//! time is, is not its to say.
+
+mod distrust;
+mod last_seen;
+mod seen;
+
+pub use distrust::{Distrust, Rejection};
+pub use last_seen::{LastSeen, LastSeenError, MemoryLastSeen, SeenKey};
+pub(crate) use seen::Seen;
