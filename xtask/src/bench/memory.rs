@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(2..=256))]
     readers: u64,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 pub fn run(arguments: Arguments, phases: &mut Phases) -> Result<()> {

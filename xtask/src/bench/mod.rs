@@ -36,11 +36,18 @@ struct Common {
     seconds: u64,
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Use the release build that is there
+    #[arg(long)]
+    no_build: bool,
 }
 
 pub fn run(bench: Bench, phases: &mut Phases) -> Result<()> {
     setup::everything(phases)?;
-    build::release(phases)?;
+    let (Bench::Stream(stream::Arguments { common, .. })
+    | Bench::Memory(memory::Arguments { common, .. })) = &bench;
+    if !common.no_build {
+        build::release(phases)?;
+    }
     match bench {
         Bench::Stream(arguments) => stream::run(arguments, phases),
         Bench::Memory(arguments) => memory::run(arguments, phases),

@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64], value_parser = clap::value_parser!(u64).range(1..=256))]
     streams: Vec<u64>,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 struct Server {
