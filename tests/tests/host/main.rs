@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 mod http;
 mod locks;
+mod memory;
 mod overlap;
 mod place;
 mod refusals;
