@@ -64,9 +64,16 @@ impl Stand {
         run::quiet(import)?;
         fs::remove_file(&image)?;
 
+        // Only what the profile names: each one is compiled at the host's first start.
+        let plugins = place.join("plugins");
+        fs::create_dir(&plugins)?;
+        for generator in ["config", "data"] {
+            let component = places::component(generator);
+            fs::copy(&component, plugins.join(format!("{generator}.wasm")))
+                .with_context(|| format!("component {}", component.display()))?;
+        }
         let config = format!(
-            "volumes = {store:?}\nplugins = {:?}\n[limits]\nmemory_cache = \"{cache}MiB\"\nvolume_retention = 86400\n",
-            places::plugins()
+            "volumes = {store:?}\nplugins = {plugins:?}\n[limits]\nmemory_cache = \"{cache}MiB\"\nvolume_retention = 86400\n"
         );
         let host = Host::start_as(&places::release("bootsplice"), &state, &config)?;
         let profile = place.join("bench.yaml");
