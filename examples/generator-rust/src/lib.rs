@@ -107,6 +107,7 @@ impl Generator for Timers {
                 config: r#"{"timers": {"backup": "daily | root | /usr/local/bin/backup --all"}}"#
                     .into(),
             }],
+            joins_steps: false,
         }
     }
 

@@ -105,6 +105,9 @@ pub struct Descriptor {
     /// JSON Schema 2020-12.
     pub config_schema: serde_json::Value,
     pub examples: Vec<Example>,
+    /// All steps of a profile with this generator are one.
+    #[serde(default)]
+    pub joins_steps: bool,
 }
 
 /// What a plugin asks for. A wish, never a grant.

@@ -43,6 +43,7 @@ impl Generator for ConfigGenerator {
                 example("A message and the default browser", include_str!("../examples/browser.json")),
                 example("Limits of a service, a time zone and a directory", include_str!("../examples/service.json")),
             ],
+            joins_steps: false,
         }
     }
 

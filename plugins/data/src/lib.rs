@@ -64,6 +64,7 @@ impl Generator for DataGenerator {
                     include_str!("../examples/site.json"),
                 ),
             ],
+            joins_steps: false,
         }
     }
 

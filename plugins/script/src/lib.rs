@@ -58,6 +58,7 @@ impl Generator for ScriptGenerator {
                     include_str!("../examples/services.json"),
                 ),
             ],
+            joins_steps: false,
         }
     }
 

@@ -29,6 +29,7 @@
 //!                 "properties": {"greeting": {"type": "string", "maxLength": 1000}}
 //!             }"#.into(),
 //!             examples: vec![Example { title: "A greeting".into(), config: r#"{"greeting": "Hello"}"#.into() }],
+//!             joins_steps: false,
 //!         }
 //!     }
 //!

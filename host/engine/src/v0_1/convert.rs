@@ -115,6 +115,7 @@ impl Guest {
             },
             config_schema,
             examples,
+            joins_steps: told.joins_steps,
         })
     }
 

@@ -16,4 +16,11 @@ impl Host for Run {
         };
         self.hand_out(blob).map(Some)
     }
+
+    async fn list_files(&mut self) -> wasmtime::Result<Vec<String>> {
+        if self.reach.phase != Phase::Resolve {
+            return Ok(Vec::new());
+        }
+        Ok(self.reach.access.inventory.keys().cloned().collect())
+    }
 }

@@ -38,6 +38,7 @@ impl Info for Hostile {
                 title: "Nothing".into(),
                 config: "{\"do\": \"nothing\"}".into(),
             }],
+            joins_steps: false,
         }
     }
 
