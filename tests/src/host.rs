@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::places;
 
-/// How long a host may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a host may take until it listens: its first start compiles the generators, perhaps on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A running host. It ends with this value.
 #[derive(Debug)]
