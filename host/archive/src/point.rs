@@ -10,7 +10,7 @@ use crate::assemble::end_block;
 use crate::header::{self, Payload};
 use crate::{ArchiveError, FORMAT};
 
-/// A point whose every byte was checked: frames, header, signature, layers, end, padding.
+/// What lies where in a point. [`verify`] checked every byte for it: frames, header, signature, layers, end, padding.
 #[derive(Clone, Debug)]
 pub struct Verified {
     pub payload: Payload,
@@ -22,6 +22,46 @@ pub struct Verified {
 
 /// Checks the point that `reader` holds from its start, `length` bytes long, against `trusted` keys. Whether the archive is for this machine is for the caller to judge.
 pub fn verify<R: Read + Seek>(
+    reader: &mut R,
+    length: u64,
+    trusted: &[VerifyingKey],
+) -> Result<Verified, ArchiveError> {
+    let found = outline(reader, length, trusted)?;
+    let mut buffer = vec![0; BLOCK];
+    for (index, layer) in found.payload.layers.iter().enumerate() {
+        let mut hasher = Hasher::new();
+        for _ in 0..layer.blocks {
+            reader.read_exact(&mut buffer)?;
+            hasher.update(&buffer);
+        }
+        let actual = hasher.finish();
+        if actual != layer.digest {
+            return Err(ArchiveError::Layer {
+                layer: index,
+                expected: layer.digest,
+                actual,
+            });
+        }
+    }
+    reader.read_exact(&mut buffer)?;
+    if buffer != end_block().bytes()[..] {
+        return Err(ArchiveError::corrupt(
+            "end block",
+            "it is not the one of this format",
+        ));
+    }
+    let blocks = length / BLOCK_U64;
+    check_padding(
+        reader,
+        &mut buffer,
+        blocks - 2 * FRAME_BLOCKS - found.payload.length,
+    )?;
+    check_frame(reader, &mut buffer, "last frame")?;
+    Ok(found)
+}
+
+/// Checks the first frame and the header with its signature, and reads no further: enough for who verified the whole point before and knows that it is the same one. Leaves `reader` at the first layer.
+pub fn outline<R: Read + Seek>(
     reader: &mut R,
     length: u64,
     trusted: &[VerifyingKey],
@@ -61,30 +101,10 @@ pub fn verify<R: Read + Seek>(
     }
     let mut at = FRAME_BLOCKS + header_blocks;
     let mut layers = Vec::with_capacity(payload.layers.len());
-    for (index, layer) in payload.layers.iter().enumerate() {
-        let range = at * BLOCK_U64..(at + layer.blocks) * BLOCK_U64;
-        let mut hasher = Hasher::new();
-        for _ in 0..layer.blocks {
-            reader.read_exact(&mut buffer)?;
-            hasher.update(&buffer);
-        }
-        let actual = hasher.finish();
-        if actual != layer.digest {
-            return Err(ArchiveError::Layer {
-                layer: index,
-                expected: layer.digest,
-                actual,
-            });
-        }
-        layers.push(range);
+    for layer in &payload.layers {
+        layers.push(at * BLOCK_U64..(at + layer.blocks) * BLOCK_U64);
         at += layer.blocks;
     }
-    reader.read_exact(&mut buffer)?;
-    if buffer != end_block().bytes()[..] {
-        return Err(wrong("end block", "it is not the one of this format"));
-    }
-    check_padding(reader, &mut buffer, blocks - FRAME_BLOCKS - at - 1)?;
-    check_frame(reader, &mut buffer, "last frame")?;
     Ok(Verified {
         payload,
         header: FRAME_BLOCKS * BLOCK_U64..(FRAME_BLOCKS + header_blocks) * BLOCK_U64,
@@ -97,14 +117,20 @@ pub fn wiped_layer(blocks: u64) -> impl Iterator<Item = Vec<u8>> {
     (0..blocks).map(move |block| wiped_block(blocks, block))
 }
 
-/// Block `block` of a wiped layer. Frames hold at most 1 GiB.
 fn wiped_block(blocks: u64, block: u64) -> Vec<u8> {
-    const FRAME: u64 = 2048;
     let mut bytes = vec![0; BLOCK];
+    bytes[..8].copy_from_slice(&padding_start(blocks, block));
+    bytes
+}
+
+/// The first 8 bytes of block `block` of `blocks` blocks of padding: a skippable frame's, or zeros inside of one. Frames hold at most 1 GiB.
+fn padding_start(blocks: u64, block: u64) -> [u8; 8] {
+    const FRAME: u64 = 2048;
+    let mut bytes = [0; 8];
     if block.is_multiple_of(FRAME) {
         let covered = (blocks - block).min(FRAME);
         bytes[..4].copy_from_slice(&point_frame::SKIPPABLE.to_le_bytes());
-        bytes[4..8].copy_from_slice(&((covered * BLOCK_U64 - 8) as u32).to_le_bytes());
+        bytes[4..].copy_from_slice(&((covered * BLOCK_U64 - 8) as u32).to_le_bytes());
     }
     bytes
 }
@@ -131,7 +157,8 @@ fn check_padding(
 ) -> Result<(), ArchiveError> {
     for block in 0..blocks {
         reader.read_exact(buffer)?;
-        if buffer != wiped_block(blocks, block) {
+        // Nothing is made to compare with: nearly all of it is zeros.
+        if buffer[..8] != padding_start(blocks, block) || !is_zero(&buffer[8..]) {
             return Err(ArchiveError::corrupt(
                 "padding",
                 format!("block {block} of it is not as the format says"),
