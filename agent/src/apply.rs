@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::journal::{Journal, State, StepResult, StepState};
 use crate::plan::{self, PlannedStep};
 use crate::points::{self, Found, Point, Trusted};
+use crate::record::Record;
 use crate::root::Root;
 use crate::{AgentError, clock, entry, report, wipe};
 
@@ -36,6 +37,10 @@ pub struct Job {
     pub dry_run: bool,
     /// A launch that failed stays failed. Else it is tried again.
     pub once: bool,
+    /// Boots after which a launch that did not come to its end is given up.
+    pub boots: u32,
+    /// Where the record of what this boot verified lies. None: everything is verified.
+    pub record: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +68,13 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     {
         finish_wipe(job, journal)?;
     }
-    let found = points::verify(&job.points, &job.trusted, job.product_uuid)?;
+    let record = job.record.as_deref().and_then(Record::load);
+    let found = points::verify(&job.points, &job.trusted, job.product_uuid, record.as_ref())?;
     let launch = match found {
-        Found::Launch(launch) => launch,
+        Found::Launch(launch) => {
+            remember(job, &launch, record.as_ref(), console)?;
+            launch
+        }
         Found::Spent { launch, sequence } => {
             return spent(journal.as_ref(), &launch, sequence, console);
         }
@@ -112,6 +121,17 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
         State::Failed => journal.state = State::Applying,
         State::Applying => {}
     }
+    if !count_boot(job, &mut journal) {
+        let error = AgentError::Step {
+            step: "-".into(),
+            reason: format!(
+                "launch {} did not come to its end in {} boots and is given up: launch again",
+                journal.launch, journal.boots
+            ),
+        };
+        fail(job, &mut journal, &launch, console, &error)?;
+        return Err(error);
+    }
     journal.save(&job.state)?;
     let root = Root::open(&job.root)
         .map_err(|error| AgentError::system(job.root.display().to_string(), error))?;
@@ -120,8 +140,7 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
             continue;
         }
         if let Err(error) = run_step(job, &root, planned, &mut journal, console) {
-            journal.state = State::Failed;
-            conclude(job, &mut journal, console, Some(error.to_string()))?;
+            fail(job, &mut journal, &launch, console, &error)?;
             return Err(error);
         }
     }
@@ -137,8 +156,7 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
             step: planned.step.id.clone(),
             reason: "its stage did not run".into(),
         };
-        journal.state = State::Failed;
-        conclude(job, &mut journal, console, Some(error.to_string()))?;
+        fail(job, &mut journal, &launch, console, &error)?;
         return Err(error);
     }
     let failed = journal
@@ -154,6 +172,69 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     conclude(job, &mut journal, console, None)?;
     finish_wipe(job, &mut journal)?;
     Ok(Outcome::Done(journal.state))
+}
+
+/// Says what was verified, and writes it down for the later units of this boot.
+fn remember(
+    job: &Job,
+    launch: &[Trusted],
+    record: Option<&Record>,
+    console: &mut Console,
+) -> Result<(), AgentError> {
+    let Some(path) = &job.record else {
+        return Ok(());
+    };
+    let now = Record::of(launch).map_err(|error| AgentError::system("the points", error))?;
+    if now.is_none() || now.as_ref() == record {
+        return Ok(());
+    }
+    for one in launch {
+        console.say(&format!(
+            "point {} verified: launch {}, {} layers",
+            one.point.name,
+            one.payload.launch,
+            one.layers.len()
+        ));
+    }
+    now.map_or(Ok(()), |now| now.save(path))
+}
+
+/// Counts this boot; every run by hand counts as one. False when the launch had all that it may have.
+fn count_boot(job: &Job, journal: &mut Journal) -> bool {
+    let boot = job.once.then(clock::boot_id).flatten();
+    if boot.is_some() && boot == journal.last_boot {
+        return true;
+    }
+    if journal.boots >= job.boots {
+        return false;
+    }
+    journal.boots += 1;
+    journal.last_boot = boot;
+    true
+}
+
+/// Writes down a failure. One that nothing will try again takes secrets and token with it.
+fn fail(
+    job: &Job,
+    journal: &mut Journal,
+    launch: &[Trusted],
+    console: &mut Console,
+    error: &AgentError,
+) -> Result<(), AgentError> {
+    journal.state = State::Failed;
+    let last = job.once || journal.boots >= job.boots;
+    if last {
+        journal.wipes = wipe::plan(launch);
+    }
+    conclude(job, journal, console, Some(error.to_string()))?;
+    if last {
+        finish_wipe(job, journal)?;
+        console.say(&format!(
+            "launch {} is not tried again: its secrets are overwritten",
+            journal.launch
+        ));
+    }
+    Ok(())
 }
 
 fn finish_wipe(job: &Job, journal: &mut Journal) -> Result<(), AgentError> {
@@ -178,6 +259,14 @@ fn spent(
                 "launch {launch} was applied before: nothing to do"
             ));
             Ok(Outcome::AlreadyApplied)
+        }
+        Some(journal) if journal.launch == launch && journal.state == State::Failed => {
+            Err(AgentError::Step {
+                step: "-".into(),
+                reason: format!(
+                    "launch {launch} failed and its secrets were overwritten: launch again"
+                ),
+            })
         }
         _ => Err(AgentError::refused(
             "*",

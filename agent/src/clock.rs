@@ -15,3 +15,9 @@ pub fn now() -> OffsetDateTime {
 pub fn text(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
+
+/// The kernel's id of this boot.
+pub fn boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}

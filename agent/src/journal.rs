@@ -27,12 +27,17 @@ pub struct Journal {
     pub state: State,
     /// By step id.
     pub steps: BTreeMap<String, StepState>,
-    /// What is to be overwritten on the device once everything was applied. Empty when that is done.
+    /// What is to be overwritten on the device once everything was applied, or the launch was given up. Empty when that is done.
     pub wipes: Vec<Wipe>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAddress>,
     /// Reports made so far: the next one's sequence is one more.
     pub reports: u64,
+    /// Boots on which it was begun or taken up; by hand, runs.
+    #[serde(default)]
+    pub boots: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_boot: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +101,8 @@ impl Journal {
             wipes: Vec::new(),
             report: payload.report.clone(),
             reports: 0,
+            boots: 0,
+            last_boot: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod gpt;
 pub mod journal;
 pub mod plan;
 pub mod points;
+pub mod record;
 pub mod report;
 pub mod root;
 pub mod service;

@@ -93,6 +93,8 @@ enum StageName {
 }
 
 const STATE: &str = "/var/lib/bootsplice";
+/// What the first unit of this boot verified.
+const RECORD: &str = "/run/bootsplice/verified.json";
 /// Says to the later units of a boot that an earlier one refused.
 const REFUSED: &str = "/run/bootsplice/refused";
 
@@ -132,6 +134,8 @@ fn apply_manual(manual: Manual) -> Result<(), AgentError> {
         scale: manual.scale,
         dry_run: manual.dry_run,
         once: false,
+        boots: settings.boots(),
+        record: None,
     };
     apply::apply(&job, &mut Console::default()).map(|_| ())
 }
@@ -148,7 +152,7 @@ fn run(stage: StageName) -> Result<(), AgentError> {
     match &result {
         Ok(Outcome::Done(_)) => {
             // Without a network the queue waits for the report unit.
-            let _ = report::flush(STATE.as_ref(), now());
+            let _ = report::flush(STATE.as_ref(), now(), &mut console);
         }
         Err(
             error @ (AgentError::Refused { .. } | AgentError::Usage(_) | AgentError::System { .. }),
@@ -184,6 +188,8 @@ fn run_stage(stage: StageName, console: &mut Console) -> Result<Outcome, AgentEr
         scale: settings.timeout_scale.unwrap_or(1),
         dry_run: false,
         once: true,
+        boots: settings.boots(),
+        record: Some(RECORD.into()),
     };
     apply::apply(&job, console)
 }
@@ -195,7 +201,7 @@ fn verify(devices: &[PathBuf], keys: &std::path::Path) -> Result<(), AgentError>
         in_images(devices)?
     };
     let trusted = settings::trusted_keys(keys)?;
-    match points::verify(&found, &trusted, product_uuid())? {
+    match points::verify(&found, &trusted, product_uuid(), None)? {
         points::Found::Launch(launch) => {
             for one in launch {
                 println!(
@@ -220,7 +226,15 @@ fn status(json: bool, directory: &std::path::Path) -> Result<(), AgentError> {
     if json {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| AgentError::system(path.display().to_string(), error))?;
-        println!("{text}");
+        let damaged = |error: serde_json::Error| {
+            AgentError::system(path.display().to_string(), std::io::Error::from(error))
+        };
+        let mut status: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+        status["reports"] = serde_json::to_value(report::queued(directory)).map_err(damaged)?;
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&status).map_err(damaged)?
+        );
         return Ok(());
     }
     let Some(journal) = Journal::load(directory)? else {
@@ -246,7 +260,7 @@ fn status(json: bool, directory: &std::path::Path) -> Result<(), AgentError> {
 }
 
 fn flush(directory: &std::path::Path) -> Result<(), AgentError> {
-    match report::flush(directory, now())? {
+    match report::flush(directory, now(), &mut Console::of_system())? {
         0 => Ok(()),
         left => Err(AgentError::system(
             format!("{left} reports are left in the queue"),

@@ -8,11 +8,15 @@ use std::time::Duration;
 use bootsplice_archive::header::ReportAddress;
 use serde::{Deserialize, Serialize};
 
-use crate::AgentError;
+use crate::command::shorten;
+use crate::console::Console;
 use crate::journal::{Journal, State, StepResult, write_whole};
+use crate::{AgentError, clock};
 
 /// Reports kept at most; the oldest go first.
-const QUEUE: usize = 64;
+const QUEUED: usize = 64;
+/// Bytes of a refusal that are read.
+const REASON: u64 = 16 << 10;
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Where Debian, Red Hat and SUSE keep trusted certificate authorities.
 const AUTHORITIES: [&str; 3] = [
@@ -51,6 +55,39 @@ pub struct StepReport {
 struct Queued {
     to: ReportAddress,
     report: Report,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Refusal>,
+}
+
+/// A host's answer that no repetition will change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub status: u16,
+    /// The start of what the host said.
+    pub reason: String,
+}
+
+/// What lies in the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    pub waiting: usize,
+    pub refused: Vec<RefusedReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedReport {
+    pub launch: String,
+    pub sequence: u64,
+    #[serde(flatten)]
+    pub refusal: Refusal,
+}
+
+/// What became of one attempt.
+enum Answer {
+    Taken,
+    Refused(Refusal),
+    /// The host was not reached, or was busy.
+    Later,
 }
 
 /// The report on what the journal says.
@@ -81,9 +118,7 @@ pub fn of(journal: &Journal, detail: Option<String>) -> Report {
             state => state.name().into(),
         },
         steps,
-        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .ok()
-            .map(|text| text.trim().to_owned()),
+        boot_id: clock::boot_id(),
         detail,
     }
 }
@@ -95,56 +130,103 @@ pub fn queue(directory: &Path, to: &ReportAddress, report: Report) -> Result<(),
     let queued = Queued {
         to: to.clone(),
         report,
+        refused: None,
     };
     let bytes = serde_json::to_vec(&queued)
         .map_err(|error| AgentError::system("a report", std::io::Error::from(error)))?;
     write_whole(&queue.join(name), &bytes)?;
     let files = queued_files(directory);
-    for old in &files[..files.len().saturating_sub(QUEUE)] {
+    for old in &files[..files.len().saturating_sub(QUEUED)] {
         let _ = fs::remove_file(old);
     }
     Ok(())
 }
 
-/// Posts what is queued, oldest first. Gives how many are left: those the host could not be reached for.
-pub fn flush(directory: &Path, now: u64) -> Result<usize, AgentError> {
-    let files = queued_files(directory);
-    if files.is_empty() {
-        return Ok(0);
-    }
-    let client = client();
+/// Posts what is queued, oldest first. What the host refuses stays, without its token, and is said once on `console`. Gives how many are left to be posted.
+pub fn flush(directory: &Path, now: u64, console: &mut Console) -> Result<usize, AgentError> {
+    let mut client = None;
     let mut left = 0;
-    for path in files {
+    for path in queued_files(directory) {
         let failed = |error| AgentError::system(path.display().to_string(), error);
         let bytes = fs::read(&path).map_err(failed)?;
-        let settled = match serde_json::from_slice::<Queued>(&bytes) {
+        let Ok(mut queued) = serde_json::from_slice::<Queued>(&bytes) else {
             // Not ours, or of another release: it would never be delivered.
-            Err(_) => true,
-            Ok(queued) if queued.to.expires <= now => true,
-            Ok(queued) => post(&client, &queued),
-        };
-        if settled {
             fs::remove_file(&path).map_err(failed)?;
-        } else {
-            left += 1;
+            continue;
+        };
+        if queued.refused.is_some() {
+            continue;
+        }
+        if queued.to.expires <= now {
+            fs::remove_file(&path).map_err(failed)?;
+            continue;
+        }
+        match post(client.get_or_insert_with(self::client), &queued) {
+            Answer::Taken => fs::remove_file(&path).map_err(failed)?,
+            Answer::Later => left += 1,
+            Answer::Refused(refusal) => {
+                console.say(&format!(
+                    "report {} of launch {} was refused by the host: {} {}",
+                    queued.report.sequence, queued.report.launch, refusal.status, refusal.reason
+                ));
+                queued.to.token.clear();
+                queued.refused = Some(refusal);
+                let bytes = serde_json::to_vec(&queued)
+                    .map_err(|error| AgentError::system("a report", error))?;
+                write_whole(&path, &bytes)?;
+            }
         }
     }
     Ok(left)
 }
 
-/// True when the host took the report, or will never take it.
-fn post(client: &ureq::Agent, queued: &Queued) -> bool {
+/// What the queue holds; nothing of it is posted.
+pub fn queued(directory: &Path) -> Queue {
+    let mut queue = Queue::default();
+    for path in queued_files(directory) {
+        let Some(queued) = fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Queued>(&bytes).ok())
+        else {
+            continue;
+        };
+        match queued.refused {
+            None => queue.waiting += 1,
+            Some(refusal) => queue.refused.push(RefusedReport {
+                launch: queued.report.launch,
+                sequence: queued.report.sequence,
+                refusal,
+            }),
+        }
+    }
+    queue
+}
+
+fn post(client: &ureq::Agent, queued: &Queued) -> Answer {
     let answer = client
         .post(&queued.to.url)
         .header("Authorization", format!("Bearer {}", queued.to.token))
         .send_json(&queued.report);
-    match answer {
-        Ok(answer) => {
-            let status = answer.status().as_u16();
-            (200..300).contains(&status)
-                || matches!(status, 400 | 401 | 403 | 404 | 409 | 410 | 422)
+    let Ok(mut answer) = answer else {
+        return Answer::Later;
+    };
+    match answer.status().as_u16() {
+        200..300 => Answer::Taken,
+        // Too slow, too early, too many: the same report may be taken later.
+        408 | 425 | 429 => Answer::Later,
+        status @ 400..500 => {
+            let body = answer
+                .body_mut()
+                .with_config()
+                .limit(REASON)
+                .read_to_string();
+            let reason = body.unwrap_or_else(|_| "(no readable reason)".into());
+            Answer::Refused(Refusal {
+                status,
+                reason: shorten(&reason),
+            })
         }
-        Err(_) => false,
+        _ => Answer::Later,
     }
 }
 

@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::AgentError;
 
+/// Boots that a launch may take unless the settings say otherwise.
+const BOOTS: u32 = 3;
+
 /// What the operator of the image decided. A missing file means all defaults.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -17,6 +20,8 @@ pub struct Settings {
     pub allow_unspliced: bool,
     /// Every timeout is multiplied by it (emulated machines are slow). 1 to 100.
     pub timeout_scale: Option<u32>,
+    /// Boots after which a launch that did not come to its end is given up and its secrets are overwritten. 1 to 100, 3 unless told.
+    pub boots: Option<u32>,
 }
 
 // === impl Settings ===
@@ -39,7 +44,20 @@ impl Settings {
                 path.display()
             )));
         }
+        if settings
+            .boots
+            .is_some_and(|boots| !(1..=100).contains(&boots))
+        {
+            return Err(AgentError::Usage(format!(
+                "{}: `boots` is 1 to 100",
+                path.display()
+            )));
+        }
         Ok(settings)
+    }
+
+    pub fn boots(&self) -> u32 {
+        self.boots.unwrap_or(BOOTS)
     }
 }
 

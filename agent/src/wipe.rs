@@ -1,4 +1,4 @@
-//! Overwrites what must not stay on the device once a launch was applied: the instance layer (secrets), then the header (report token).
+//! Overwrites what must not stay on the device once a launch was applied or given up: the instance layer (secrets), then the header (report token).
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};

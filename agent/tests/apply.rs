@@ -361,3 +361,162 @@ fn killed_at_random_moments_the_rerun_reaches_the_same_tree() {
         start.elapsed()
     );
 }
+
+#[test]
+fn what_this_boot_verified_is_not_read_again_and_a_layer_is_still_checked() {
+    use bootsplice_agent::points::{Found, in_image, verify};
+    use bootsplice_agent::record::Record;
+    let image = disk(payload(1), &steps());
+    let guest = Guest::new(&image);
+    let points = in_image(&guest.path("disk")).unwrap();
+    let keys = [support::key().verifying_key()];
+    let launch = |record: Option<&Record>| match verify(&points, &keys, None, record) {
+        Ok(Found::Launch(launch)) => Ok(launch),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let verified = launch(None).unwrap();
+    let path = guest.path("run/verified.json");
+    Record::of(&verified).unwrap().unwrap().save(&path).unwrap();
+    let record = Record::load(&path).unwrap();
+    let flip = |at: usize| {
+        let mut bad = image.clone();
+        bad[START as usize + at] ^= 0x21;
+        std::fs::write(guest.path("disk"), bad).unwrap();
+    };
+    // Padding: only who reads everything sees it.
+    flip((POINT_BLOCKS as usize - 3) * BLOCK + 999);
+    launch(None).unwrap_err();
+    launch(Some(&record)).unwrap();
+    // A layer: accepted by the record, refused by who reads it.
+    let layer = &verified[0].layers[1];
+    flip(layer.end as usize - 1);
+    let known = launch(Some(&record)).unwrap();
+    let read = known[0].read_layer(1, |_, _| Ok::<_, bootsplice_archive::ArchiveError>(()));
+    assert!(
+        matches!(
+            read,
+            Err(bootsplice_archive::ArchiveError::Layer { layer: 1, .. })
+        ),
+        "{read:?}"
+    );
+    flip(2 * BLOCK + 60);
+    launch(Some(&record)).unwrap_err();
+    // A good header of another launch is not the recorded one: everything is read.
+    let mut other = disk(payload(2), &steps());
+    other[START as usize + (POINT_BLOCKS as usize - 3) * BLOCK + 999] ^= 1;
+    std::fs::write(guest.path("disk"), other).unwrap();
+    launch(Some(&record)).unwrap_err();
+}
+
+#[test]
+fn a_record_of_another_boot_or_that_others_can_write_is_nothing() {
+    use bootsplice_agent::record::Record;
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("verified.json");
+    let record = Record::of(&[]).unwrap().unwrap();
+    record.save(&path).unwrap();
+    assert_eq!(Record::load(&path), Some(record));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o620)).unwrap();
+    assert_eq!(Record::load(&path), None);
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(&path, r#"{"boot":"another","points":[]}"#).unwrap();
+    assert_eq!(Record::load(&path), None);
+}
+
+#[test]
+fn a_launch_that_is_given_up_leaves_no_secret_on_the_disk() {
+    let mut bad = Step::new("bad", &[("~nobody-here/x", "x")]);
+    bad.instance = vec![("/etc/key".into(), b"canary-secret\n".to_vec())];
+    let guest = Guest::new(&disk(payload(1), &[bad]));
+    std::fs::create_dir_all(guest.path("root/etc/bootsplice")).unwrap();
+    let settings = guest.path("root/etc/bootsplice/agent.toml");
+    std::fs::write(settings, "boots = 2\n").unwrap();
+    let secrets = || {
+        let image = std::fs::read(guest.path("disk")).unwrap();
+        std::fs::write(guest.path("point"), &image[START as usize..]).unwrap();
+        let script = format!(
+            "set -o pipefail; zstd -dc < {} | grep -c canary-secret || true",
+            guest.path("point").display()
+        );
+        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(guest.apply().status.code(), Some(4));
+    assert_eq!(secrets(), "1", "it may be tried again");
+    let last = guest.apply();
+    assert_eq!(last.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&last.stdout).into_owned();
+    assert!(said.contains("its secrets are overwritten"), "{said}");
+    assert_eq!(secrets(), "0");
+    let after = guest.apply();
+    let said = String::from_utf8_lossy(&after.stderr).into_owned();
+    assert_eq!(after.status.code(), Some(4));
+    assert!(said.contains("launch again"), "{said}");
+    guest.splice(&disk(payload(2), &steps()));
+    guest.applied();
+}
+
+#[test]
+fn a_refused_report_stays_in_the_queue_with_its_reason_and_without_its_token() {
+    use bootsplice_agent::console::Console;
+    use bootsplice_agent::report;
+    use std::io::{Read as _, Write as _};
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut launch = payload(1);
+    launch.report = Some(bootsplice_archive::header::ReportAddress {
+        url: format!("http://{}/report", door.local_addr().unwrap()),
+        token: "token-canary".into(),
+        expires: 100,
+    });
+    let guest = Guest::new(&disk(launch, &steps()));
+    guest.applied();
+    let state = guest.path("state");
+    let serve = |answer: &'static str| {
+        let door = door.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let (mut guest, _) = door.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !String::from_utf8_lossy(&request).contains("\"launch\"") {
+                let count = guest.read(&mut buffer).unwrap();
+                assert!(count > 0);
+                request.extend_from_slice(&buffer[..count]);
+            }
+            guest.write_all(answer.as_bytes()).unwrap();
+        })
+    };
+    let busy = serve("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(
+        report::flush(&state, 1, &mut Console::default()).unwrap(),
+        1
+    );
+    busy.join().unwrap();
+    let refuses =
+        serve("HTTP/1.1 403 No\r\nContent-Length: 11\r\nConnection: close\r\n\r\nold launch\n");
+    assert_eq!(
+        report::flush(&state, 1, &mut Console::default()).unwrap(),
+        0
+    );
+    refuses.join().unwrap();
+    // Nobody answers now: a refused report is not posted again.
+    assert_eq!(
+        report::flush(&state, 200, &mut Console::default()).unwrap(),
+        0
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_bootsplice-agent"))
+        .args(["status", "--json", "--journal"])
+        .arg(&state)
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["result"], "applied");
+    assert_eq!(status["reports"]["refused"][0]["status"], 403, "{status}");
+    assert_eq!(status["reports"]["refused"][0]["reason"], "old launch\n");
+    let queue = std::fs::read_dir(state.join("reports")).unwrap();
+    for file in queue {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("token-canary"), "{text}");
+    }
+}
