@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use super::moment::Moment;
 use super::{Distrust, LastSeen, LastSeenError, SeenKey};
 use crate::error::GeneratorError;
 
-/// How far ahead of the host's clock a value may be, in seconds. More would shut a repository out until that time.
-const SLACK: u64 = 300;
 const MAX_KEY: usize = 256;
 /// Keys of one run.
 const MAX_KEYS: usize = 1024;
@@ -51,13 +50,13 @@ impl Seen {
                 "`seen` takes at most {MAX_KEYS} keys in a run"
             )));
         }
-        let now = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        if value > now.saturating_add(SLACK) {
+        // A date far ahead would shut the repository out until that time.
+        let now = Moment::from(now);
+        if now.precedes(value) {
             return Err(Distrust::FromTheFuture
                 .because(format!(
-                    "`{key}` is dated {value}, and the host's clock stands at {now} (seconds since 1970): one of the two clocks is wrong"
+                    "`{key}` is dated {}, and the host's clock stands at {now}: one of the two clocks is wrong",
+                    Moment(value)
                 ))
                 .into());
         }
@@ -100,7 +99,7 @@ fn failed(error: LastSeenError) -> GeneratorError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
     use crate::trust::MemoryLastSeen;

@@ -210,7 +210,7 @@ impl Run {
         )
     }
 
-    fn give(&mut self, blob: Blob) -> Result<Resource<Blob>, GeneratorError> {
+    pub(super) fn give(&mut self, blob: Blob) -> Result<Resource<Blob>, GeneratorError> {
         self.push(blob).map_err(|_| self.handles_full())
     }
 
