@@ -1,6 +1,7 @@
 //! From a request to work that can be done: everything looked up, every step locked, every fault found before anything is recorded.
 
 mod base;
+mod join;
 mod locks;
 mod steps;
 mod values;

@@ -8,6 +8,7 @@ use bootsplice_engine::grant::{Grants, UrlPrefix};
 use bootsplice_engine::{Job, Plugin};
 use bootsplice_volume::Point;
 
+use super::join::{Joined, Placed, join};
 use super::{Facts, PreparedPoint, PreparedStep, plugin_gone};
 use crate::auth::Tenant;
 use crate::launch::Launches;
@@ -28,12 +29,11 @@ impl Launches {
         points: &[Point],
     ) -> Result<Vec<Vec<PreparedStep>>, Problem> {
         let mut faults = Vec::new();
-        let mut steps: Vec<Vec<PreparedStep>> = points.iter().map(|_| Vec::new()).collect();
+        let mut placed = Vec::new();
+        let mut plugins = HashMap::new();
         for (index, step) in profile.profile.steps.iter().enumerate() {
-            let Some(place) = points
-                .iter()
-                .position(|point| point.name.as_str() == step.at)
-            else {
+            let names = |point: &Point| point.name.as_str() == step.at;
+            let Some(point) = points.iter().position(names) else {
                 faults.push(unknown_point(facts, points, index, &step.at));
                 continue;
             };
@@ -43,24 +43,47 @@ impl Launches {
                 Problem::new(Kind::Internal, detail)
             })?;
             let plugin = self.installed.plugin(&digest).await.map_err(plugin_gone)?;
-            let point = &points[place];
-            let job = self.job(facts, step, &plugin, point);
+            placed.push(Placed {
+                step,
+                plugin: digest,
+                joins: plugin.descriptor().joins_steps,
+                point,
+            });
+            plugins.insert(digest, plugin);
+        }
+        let refused = |faults| Problem::new(Kind::PlanRefused, "").with_faults(faults);
+        if !faults.is_empty() {
+            return Err(refused(faults));
+        }
+        let mut steps: Vec<Vec<PreparedStep>> = points.iter().map(|_| Vec::new()).collect();
+        for one in join(&placed).map_err(refused)? {
+            let Joined { order, step, .. } = one;
+            let names = |point: &&Point| point.name.as_str() == step.at;
+            let (Some(point), Some(plugin)) = (
+                points.iter().find(names),
+                plugins.get(&placed[order].plugin).cloned(),
+            ) else {
+                continue;
+            };
+            let job = self.job(facts, &step, &plugin, point);
             let own = step
                 .stage
                 .unwrap_or_else(|| stage_of(plugin.descriptor().stage));
-            steps[place].push(PreparedStep {
-                order: index as u32,
-                step: step.clone(),
+            let place = points.iter().position(|other| other.name == point.name);
+            steps[place.unwrap_or_default()].push(PreparedStep {
+                order: order as u32,
+                stage: own.max(floor_of(point)),
+                step,
                 plugin,
                 job,
-                stage: own.max(floor_of(point)),
             });
         }
+        let mut faults = Vec::new();
         check_order(&steps, &mut faults);
         if faults.is_empty() {
             Ok(steps)
         } else {
-            Err(Problem::new(Kind::PlanRefused, "").with_faults(faults))
+            Err(refused(faults))
         }
     }
 
