@@ -18,6 +18,10 @@ const BOOT: Duration = Duration::from_secs(1200);
 const STREAM: Duration = Duration::from_secs(300);
 /// One machine at a time: two emulated ones on two processors take more than twice as long.
 static MACHINE: Mutex<()> = Mutex::new(());
+/// Speaks when a user's service has run and the agent calls the launch applied.
+const PROOF_UNIT: &str = "[Unit]\nAfter=bootsplice-late.service\n[Service]\nType=simple\nStandardOutput=tty\nTTYPath=/dev/console\n\
+    ExecStart=/bin/sh -c 'until [ -e /home/ada/by-user-service ] && bootsplice-agent status --json | grep -q applied; do sleep 1; done; echo proof services: system and user'\n\
+    [Install]\nWantedBy=multi-user.target\n";
 const CANARY: &str = "canary-9c41d7e0-only-for-the-guest";
 
 /// A store with the Debian image, and a state directory whose key the image trusts.
@@ -108,16 +112,23 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
                 "files": [
                     {"path": "/etc/skel/hello", "content": "from the skeleton\n"},
                     {"path": "/etc/motd", "content": "{{instance:id}} for {{instance:attributes.owner}}\n"}],
-                "edits": [{"file": "/etc/xdg/mimeapps.list", "format": "ini", "create": true,
-                    "set": {"/Default Applications/text~1html": "firefox.desktop"}}]}},
+                "edits": [
+                    {"file": "/etc/xdg/mimeapps.list", "format": "ini", "create": true,
+                        "set": {"/Default Applications/text~1html": "firefox.desktop"}},
+                    {"file": "/etc/default/useradd", "format": "key-value", "set": {"/SHELL": "/bin/bash"}}]}},
             {"id": "papers", "use": "data", "at": "users", "with": {
                 "user": "ada", "sources": [{"content": "Ship it.\n", "to": "Documents/plan.txt"}]}},
+            {"id": "services", "use": "script", "at": "users", "with": {"services": [
+                {"unit": "proof.service", "content": PROOF_UNIT},
+                {"unit": "proof.service", "user": "ada", "content":
+                    "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/touch %h/by-user-service\n[Install]\nWantedBy=default.target\n"}]}},
             {"id": "proof", "use": "script", "at": "users", "after": ["papers"], "with": {
                 "interpreter": "/bin/sh", "secrets": {"KEY": "api-key"},
                 "text": "{ echo \"proof skel: $(cat /home/ada/hello)\"\n\
                     echo \"proof owner: $(stat -c %U:%G /home/ada/Documents/plan.txt) $(cat /home/ada/Documents/plan.txt)\"\n\
                     echo \"proof motd: $(cat /etc/motd)\"\n\
                     echo \"proof edit: $(grep -c text/html=firefox.desktop /etc/xdg/mimeapps.list)\"\n\
+                    echo \"proof comments: $(grep -c '^#' /etc/default/useradd) $(grep ^SHELL= /etc/default/useradd)\"\n\
                     echo \"proof key: ${#KEY} bytes\"\n\
                     echo \"proof root: $(df --output=size -BM / | tail -n 1 | tr -d ' M')\"; } > /dev/console\n"}}]}),
     )?;
@@ -149,7 +160,9 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
         if text.contains("bootsplice:") || text.contains("proof ") {
             said.push(text.clone());
         }
-        text.contains("bootsplice: launch").then_some(())
+        let told = said.iter().any(|line| line.contains("bootsplice: launch"));
+        let proven = said.iter().any(|line| line.contains("proof services"));
+        (told && proven).then_some(())
     })?;
     machine.press_power()?;
     machine.wait_for_power_off(BOOT)?;
@@ -158,6 +171,9 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
             .position(|line| line.contains(marker))
             .with_context(|| format!("`{marker}` is not on the console: {said:#?}"))
     };
+    for point in ["base", "users"] {
+        position(&format!("point {point} verified"))?;
+    }
     let order = [
         "step base/skeleton ok",
         "step users/papers ok",
@@ -173,6 +189,11 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
     position("proof owner: ada:ada Ship it.")?;
     position("proof motd: i-1 for ada")?;
     position("proof edit: 1")?;
+    let comments = &said[position("proof comments: ")?];
+    ensure!(
+        comments.contains("SHELL=/bin/bash") && !comments.contains(": 0 "),
+        "the edit cost the file its comments: {comments}"
+    );
     position(&format!("proof key: {} bytes", CANARY.len()))?;
     let root = &said[position("proof root: ")?];
     let mebibytes: u64 = root
@@ -191,6 +212,27 @@ fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> R
         "the secret is still in its archive"
     );
     ensure!(!holds(&disk, CANARY)?, "the secret is still on the disk");
+    a_second_boot_applies_nothing(&disk)?;
+    sgdisk_finds_no_fault(&disk)?;
+    e2fsck_finds_no_fault(&disk)
+}
+
+fn a_second_boot_applies_nothing(disk: &Path) -> Result<()> {
+    let mut machine = Machine::new(disk)
+        .keep_writes()
+        .network(Network::None)
+        .start()?;
+    let mut said = Vec::new();
+    machine.watch(BOOT, |line| {
+        if line.text.contains("bootsplice:") {
+            said.push(line.text.clone());
+        }
+        line.text.contains("proof services").then_some(())
+    })?;
+    machine.press_power()?;
+    machine.wait_for_power_off(BOOT)?;
+    let again = said.iter().find(|line| line.contains("step "));
+    ensure!(again.is_none(), "a step ran at the second boot: {said:#?}");
     Ok(())
 }
 
@@ -273,6 +315,23 @@ fn sgdisk_finds_no_fault(disk: &Path) -> Result<()> {
         .context("sgdisk")?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(said.contains("No problems found"), "{said}");
+    Ok(())
+}
+
+/// The root as a person would check it after a switch-off.
+fn e2fsck_finds_no_fault(disk: &Path) -> Result<()> {
+    let sectors = shell(
+        "sgdisk -i 2 \"$1\" | sed -n 's/^First sector: \\([0-9]*\\).*/\\1/p'",
+        &[disk.as_os_str()],
+    )?;
+    let first: u64 = String::from_utf8_lossy(&sectors)
+        .trim()
+        .parse()
+        .context("the first sector of the root")?;
+    let root = format!("{}?offset={}", disk.display(), first * 512);
+    let output = Command::new("e2fsck").args(["-fn", &root]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}");
     Ok(())
 }
 
