@@ -47,7 +47,7 @@ def package(cache, marks, name):
     return found.provides_list[0][2].parent_pkg if len(owners) == 1 else None
 
 
-def answer(cache, marks, names):
+def answer(cache, marks, packages, names):
     marks.init()
     resolver = apt_pkg.ProblemResolver(marks)
     for name in names:
@@ -65,8 +65,11 @@ def answer(cache, marks, names):
         if marks.broken_count > 0:
             return "UNSAT"
     installed, removed = [], []
-    for found in cache.packages:
-        if marks.marked_install(found) or marks.marked_upgrade(found):
+    available, present = packages
+    for found in filter(marks.marked_install, available):
+        installed.append(f"{found.name}={marks.get_candidate_ver(found).ver_str}")
+    for found in present:
+        if marks.marked_upgrade(found):
             installed.append(f"{found.name}={marks.get_candidate_ver(found).ver_str}")
         elif marks.marked_delete(found):
             removed.append("-" + found.name)
@@ -74,18 +77,23 @@ def answer(cache, marks, names):
 
 
 def main():
-    state, status, requests, answers = sys.argv[1:5]
+    # apt takes relative places as below its own directories.
+    state, status, requests, answers = map(os.path.abspath, sys.argv[1:5])
     configure(state, status, sys.argv[5:] == ["recommends"])
     started = time.time()
     cache = apt_pkg.Cache(None)
     marks = apt_pkg.DepCache(cache)
     print(f"opened in {time.time() - started:.2f} s", file=sys.stderr)
+    packages = [found for found in cache.packages if found.has_versions]
+    present = [found for found in packages if found.current_ver]
+    available = [found for found in packages if not found.current_ver]
     times = []
     with open(requests) as lines, open(answers, "w") as out:
         for line in lines:
             names = line.split()
             started = time.time()
-            out.write(" ".join(names) + "\t" + answer(cache, marks, names) + "\n")
+            out.write(" ".join(names) + "\t" + answer(cache, marks, (available, present), names) + "\n")
+            out.flush()
             times.append(time.time() - started)
     times.sort()
     p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bootsplice_resolver::{Candidates, Name, Solvable};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Extra, Input};
 use crate::control::Stanza;
@@ -32,6 +32,8 @@ pub(super) struct Catalog<'a> {
     pub(super) candidates: RefCell<FxHashMap<Name, Rc<Candidates>>>,
     /// Candidates that requests chose.
     pub(super) chosen: RefCell<FxHashMap<Name, Solvable>>,
+    /// Installed names whose candidate is tried before what is installed.
+    pub(super) favored: RefCell<FxHashSet<Name>>,
     pub(super) siblings: RefCell<Option<Rc<super::sibling::Siblings>>>,
 }
 
@@ -143,6 +145,7 @@ impl<'a> Catalog<'a> {
             provided: FxHashMap::default(),
             candidates: RefCell::default(),
             chosen: RefCell::default(),
+            favored: RefCell::default(),
             siblings: RefCell::default(),
         };
         catalog.tables.borrow_mut().local = vec![FxHashMap::default(); input.indexes.len()];

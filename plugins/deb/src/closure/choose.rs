@@ -53,6 +53,7 @@ impl Catalog<'_> {
             installed,
             favored: match policy.base {
                 Base::Upgrade => locked_in,
+                Base::Minimal if self.favored.borrow().contains(&name) => candidate,
                 Base::Frozen | Base::Minimal => installed.or(locked_in),
             },
             locked: installed.filter(|_| held || frozen(policy)),

@@ -11,7 +11,7 @@ mod sibling;
 mod tests;
 mod wish;
 
-use bootsplice_resolver::{Name, Problem, Solvable, SolveError, solve};
+use bootsplice_resolver::{Answer, Name, Problem, Solvable, SolveError, solve};
 
 use crate::index::Index;
 use crate::origin::Origin;
@@ -167,15 +167,7 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
             problem.keep.push(name);
         }
     }
-    let answer = match solve(&catalog, &problem) {
-        Ok(answer) => answer,
-        Err(SolveError::Refused(story)) => {
-            let suggestions = refusal::suggestions(&catalog, input, &story)?;
-            return Err(Error::Unsatisfiable { story, suggestions });
-        }
-        Err(SolveError::Stopped) => return Err(Error::Stopped),
-        Err(SolveError::Universe(error)) => return Err(error),
-    };
+    let answer = settle(&catalog, input, &problem)?;
     let mut plan = Plan {
         visited: answer.visited,
         ..Plan::default()
@@ -192,6 +184,31 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         });
     }
     Ok(plan)
+}
+
+/// At most so often installed packages of a source are moved along before the answer counts.
+const MOST_ROUNDS: usize = 16;
+
+/// Solves until every installed package that can move along with another of its source does. What is installed is decided first, and what is soft
+/// gives way to it; so the upgrades that an answer calls for are favoured, and the problem is solved again.
+fn settle(catalog: &Catalog<'_>, input: &Input<'_>, problem: &Problem<'_>) -> Result<Answer> {
+    let mut rounds = 0;
+    loop {
+        let answer = match solve(catalog, problem) {
+            Ok(answer) => answer,
+            Err(SolveError::Refused(story)) => {
+                let suggestions = refusal::suggestions(catalog, input, &story)?;
+                return Err(Error::Unsatisfiable { story, suggestions });
+            }
+            Err(SolveError::Stopped) => return Err(Error::Stopped),
+            Err(SolveError::Universe(error)) => return Err(error),
+        };
+        rounds += 1;
+        let chosen: Vec<Solvable> = answer.chosen.iter().map(|chosen| chosen.solvable).collect();
+        if rounds == MOST_ROUNDS || !catalog.favor_siblings(&chosen)? {
+            return Ok(answer);
+        }
+    }
 }
 
 fn package(

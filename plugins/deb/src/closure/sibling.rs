@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use bootsplice_resolver::Choice;
+use bootsplice_resolver::{Choice, Solvable};
 
 use super::catalog::{Catalog, Version};
+use super::frozen;
 use crate::Result;
 
 /// By source and its version: the upgrades that are waiting.
@@ -23,6 +24,24 @@ impl Catalog<'_> {
         let own = version.name(self);
         let found = waiting.get(&self.source_key(version)).into_iter().flatten();
         Ok(found.filter(|choice| choice.name != own).cloned().collect())
+    }
+
+    /// Favours the upgrades of installed packages that these should take along. False: none is new.
+    pub(super) fn favor_siblings(&self, chosen: &[Solvable]) -> Result<bool> {
+        if !self.input.policy.upgrade_by_source || frozen(self.input.policy) {
+            return Ok(false);
+        }
+        let mut changed = false;
+        for &solvable in chosen {
+            for choice in self.siblings_of(&self.version(solvable))? {
+                let moved = choice.solvables.iter().any(|other| chosen.contains(other));
+                if !moved && self.favored.borrow_mut().insert(choice.name) {
+                    self.candidates.borrow_mut().remove(&choice.name);
+                    changed = true;
+                }
+            }
+        }
+        Ok(changed)
     }
 
     fn source_key(&self, version: &Version) -> (Box<str>, Box<str>) {
