@@ -14,6 +14,7 @@ const IMPORTS: &[&str] = &[
     "blobs",
     "inventory",
     "fetch",
+    "trust",
     "archive",
     "cache",
 ];

@@ -259,6 +259,7 @@ async fn a_pure_call_reaches_nothing() {
         .collect();
     assert!(said["fetch"].contains("Denied"), "{said:?}");
     assert!(said["builder"].contains("Denied"), "{said:?}");
+    assert!(said["trust"].contains("Denied"), "{said:?}");
     assert_eq!(
         (said["cache"], said["inventory"], said["target"]),
         ("false", "false", "false")

@@ -11,11 +11,15 @@ wit_bindgen::generate!({
 });
 
 use bootsplice::generator::archive::{Conflict, EntryAttrs, Sink, TemplateFormat};
-use bootsplice::generator::blobs::{Blob, BlobBuilder};
+use bootsplice::generator::blobs::{Blob, BlobBuilder, Codec, Span};
 use bootsplice::generator::types::{Diagnostic, Error, Instance, OsFamily, Severity, Target};
-use bootsplice::generator::{cache, fetch, inventory, job};
+use bootsplice::generator::{cache, fetch, inventory, job, trust};
 use exports::bootsplice::generator::generator::{Guest as Generator, LockFile, Locked, Pin, Summary};
 use exports::bootsplice::generator::plugin_info::{CapabilityRequest, Descriptor, Example, Guest as Info, StepStage};
+
+/// An index of 30 MiB in pages, each of which tells its number.
+const PAGE: usize = 4096;
+const PAGES: u32 = 7680;
 
 struct Hostile;
 export!(Hostile);
@@ -58,6 +62,7 @@ impl Info for Hostile {
                 say("cache", format!("{:?}", cache::get("k").is_some())),
                 say("inventory", format!("{:?}", inventory::read_file("os-release").is_some())),
                 say("builder", format!("{:?}", BlobBuilder::new().write(b"x"))),
+                say("trust", format!("{:?}", trust::seen("suite", 1))),
                 say("target", format!("{}", target.is_some())),
             ],
             Some("loop") => loop {
@@ -100,6 +105,54 @@ impl Generator for Hostile {
                 lock.state = Some(builder.finish()?);
                 let again = previous.is_some_and(|previous| previous.state.is_some());
                 lock.fresh_for_s = Some(if again { 2 } else { 1 });
+            }
+            // What a package generator does with a repository's index: fetched, unpacked and prepared once …
+            "prepare" => {
+                let packed = fetch::get(&request(&config, 0))?.content;
+                let plain = packed.decompress(Codec::Gzip, 256 << 20)?;
+                let builder = BlobBuilder::new();
+                for first in (0..PAGES).step_by(64) {
+                    let pages: Vec<u8> = (first..first + 64).flat_map(page).collect();
+                    builder.write(&pages)?;
+                }
+                let index = builder.finish()?;
+                cache::put("index", &index, None)?;
+                lock.state = Some(report(json!({"plain": plain.size(), "sha256": plain.digest(), "index": index.size()}))?);
+            }
+            // … and read lazily ever after.
+            "look-up" => {
+                let index = cache::get("index").ok_or(Error::NotFound("the index".into()))?;
+                let (mut read, mut calls) = (0, 0);
+                for round in 0..20_u32 {
+                    let wanted: Vec<u32> = (0..50).map(|n| (round * 50 + n) * 7 % PAGES).collect();
+                    let spans: Vec<Span> = wanted.iter().map(|n| Span { offset: u64::from(*n) * PAGE as u64, len: PAGE as u32 }).collect();
+                    for (number, got) in wanted.iter().zip(index.read_many(&spans)?) {
+                        if got != page(*number) {
+                            return Err(Error::Fault(format!("page {number} is another")));
+                        }
+                        read += got.len();
+                    }
+                    calls += 1;
+                }
+                lock.state = Some(report(json!({"read": read, "calls": calls}))?);
+            }
+            // Verifies what it fetched, and remembers its date.
+            "verify" => {
+                let signed = fetch::get(&request(&config, 0))?.content;
+                let keyring = trust::Keyring {
+                    certificates: config["keys"].as_str().unwrap().into(),
+                    allowed: vec![],
+                };
+                let verified = trust::verify(&signed, None, &[keyring])?;
+                let seen = trust::seen("suite", config["date"].as_u64().unwrap())?;
+                if config["fail"].as_bool() == Some(true) {
+                    return Err(Error::Fault("as asked".into()));
+                }
+                lock.state = Some(report(json!({
+                    "text": String::from_utf8(verified.content.read(0, 1 << 20)?).unwrap(),
+                    "signer": verified.signatures[0].fingerprint,
+                    "seen": seen,
+                }))?);
             }
             "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
             _ => {}
@@ -256,6 +309,17 @@ fn cache_or_inventory() -> Blob {
     let file = inventory::read_file("os-release").expect("the test gives one");
     cache::put("release", &file, Some(3600)).expect("the cache takes a small value");
     file
+}
+
+fn page(number: u32) -> Vec<u8> {
+    number.to_le_bytes().repeat(PAGE / 4)
+}
+
+/// A lock's state that says something to the test.
+fn report(said: Value) -> Result<Blob, Error> {
+    let builder = BlobBuilder::new();
+    builder.write(said.to_string().as_bytes())?;
+    builder.finish()
 }
 
 fn random() -> u64 {
