@@ -38,9 +38,10 @@ impl<'a> Iterator for Stanzas<'a> {
     type Item = Result<Stanza<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(b'\n' | b'\r') = self.rest.first() {
-            self.rest = &self.rest[1..];
-            self.at += 1;
+        while !self.rest.is_empty() && blank_line(self.rest) {
+            let end = find_newline(self.rest).map_or(self.rest.len(), |end| end + 1);
+            self.rest = &self.rest[end..];
+            self.at += end;
         }
         if self.rest.is_empty() {
             return None;

@@ -113,27 +113,24 @@ impl<W: FnMut(&[u8]) -> Result<(), String>> Builder<W> {
         if self.origins.is_empty() {
             return Err(Error::malformed("index", "", "preceded by an origin"));
         }
-        // Only what ends with an empty line is whole.
-        let Some(cut) = piece.windows(2).rposition(|two| two == b"\n\n") else {
-            self.carry.extend_from_slice(piece);
-            if self.carry.len() > MOST_STANZA_BYTES * 2 {
-                return Err(Error::TooLarge {
-                    place: "a stanza of Packages".into(),
-                    limit: MOST_STANZA_BYTES as u64,
-                    unit: "bytes",
-                });
-            }
-            return Ok(());
-        };
-        let (whole, rest) = piece.split_at(cut + 2);
-        if self.carry.is_empty() {
-            self.take(whole)?;
-        } else {
-            let mut text = std::mem::take(&mut self.carry);
-            text.extend_from_slice(whole);
-            self.take(&text)?;
+        // Only what ends with an empty line is whole; the line before may have come with the last piece.
+        let seen = self.carry.len().saturating_sub(1);
+        self.carry.extend_from_slice(piece);
+        let found = self.carry[seen..]
+            .windows(2)
+            .rposition(|two| two == b"\n\n");
+        if let Some(cut) = found {
+            let rest = self.carry.split_off(seen + cut + 2);
+            let whole = std::mem::replace(&mut self.carry, rest);
+            self.take(&whole)?;
         }
-        self.carry.extend_from_slice(rest);
+        if self.carry.len() > MOST_STANZA_BYTES {
+            return Err(Error::TooLarge {
+                place: "a stanza of Packages".into(),
+                limit: MOST_STANZA_BYTES as u64,
+                unit: "bytes",
+            });
+        }
         Ok(())
     }
 
