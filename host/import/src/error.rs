@@ -28,6 +28,11 @@ pub enum ImportError {
         tool: &'static str,
         source: std::io::Error,
     },
+    /// The kernel gives `qemu-img` no network namespace of its own. Let it, convert the image to raw elsewhere, or accept it.
+    #[error(
+        "qemu-img cannot be cut off from the network ({0}); import as root or where user namespaces are allowed, give a raw image, or accept it with --allow-network"
+    )]
+    Isolation(String),
     /// A local file cannot be read or written. Mend its permissions, or make room.
     #[error("{}: {source}", path.display())]
     File {
@@ -43,6 +48,11 @@ pub enum ImportError {
     /// Somebody else gave the name another volume meanwhile. Import again.
     #[error("the name `{0}` was changed by another import meanwhile; import again")]
     Conflict(String),
+    /// Somebody else is giving the name a volume, or died while doing so. Import again; when nobody is at work, remove the object.
+    #[error(
+        "the name `{name}` is being changed by another import; import again, and if none is running remove {object} from the store"
+    )]
+    Claimed { name: String, object: String },
     /// The object store did not answer well. Try again later, or mend the store's access.
     #[error("object store, {object}: {source}")]
     Store {

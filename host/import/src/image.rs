@@ -10,20 +10,28 @@ use bootsplice_volume::MAX_SIZE;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::{Format, ImportError, Result, qemu};
+use crate::qemu::Sandbox;
+use crate::{Format, ImportError, Isolation, Result};
 
 /// A raw image. A converted one is deleted with this value.
 pub(crate) struct Image {
     pub(crate) file: File,
     /// Bytes.
     pub(crate) size: u64,
+    /// What the operator should know about how it was opened.
+    pub(crate) warning: Option<String>,
     _scratch: Option<NamedTempFile>,
 }
 
 // === impl Image ===
 
 impl Image {
-    pub(crate) fn open(path: &Path, format: Format, scratch: &Path) -> Result<Self> {
+    pub(crate) fn open(
+        path: &Path,
+        format: Format,
+        scratch: &Path,
+        isolation: Isolation,
+    ) -> Result<Self> {
         let absolute = path.canonicalize().map_err(|error| {
             ImportError::image(
                 path,
@@ -41,19 +49,20 @@ impl Image {
             ));
         }
         if format == Format::Raw {
-            return Self::of(
-                File::open(&absolute).map_err(ImportError::file(path))?,
-                path,
-                None,
-            );
+            let file = File::open(&absolute).map_err(ImportError::file(path))?;
+            refuse_luks(&file).map_err(|reason| ImportError::image(path, reason))?;
+            return Self::of(file, path, None);
         }
         let header = File::open(&absolute).map_err(ImportError::file(path))?;
         refuse_references(&header, format).map_err(|reason| ImportError::image(path, reason))?;
-        let size = described_size(&absolute, format)?;
+        let sandbox = Sandbox::new(isolation)?;
+        let size = described_size(&sandbox, &absolute, format)?;
         let target = NamedTempFile::new_in(scratch).map_err(ImportError::file(scratch))?;
-        convert(&absolute, format, target.path(), size)?;
+        convert(&sandbox, &absolute, format, target.path(), size)?;
         let file = target.reopen().map_err(ImportError::file(target.path()))?;
-        Self::of(file, path, Some(target))
+        let mut image = Self::of(file, path, Some(target))?;
+        image.warning = sandbox.warning();
+        Ok(image)
     }
 
     fn of(mut file: File, path: &Path, scratch: Option<NamedTempFile>) -> Result<Self> {
@@ -69,9 +78,22 @@ impl Image {
         Ok(Self {
             file,
             size,
+            warning: None,
             _scratch: scratch,
         })
     }
+}
+
+/// A disk that is encrypted as a whole has no table to read.
+fn refuse_luks(file: &File) -> std::result::Result<(), String> {
+    let mut magic = [0; 6];
+    let read = file
+        .read_at(&mut magic, 0)
+        .map_err(|error| error.to_string())?;
+    if magic[..read] == *b"LUKS\xba\xbe" {
+        return Err("it is encrypted (LUKS); decrypt it first".into());
+    }
+    Ok(())
 }
 
 /// Looks at the header before qemu-img does: whatever names another file is refused by its own bytes.
@@ -117,7 +139,7 @@ fn refuse_references(file: &File, format: Format) -> std::result::Result<(), Str
 }
 
 /// The size that `qemu-img info` tells, when it tells of nothing outside the file.
-fn described_size(path: &Path, format: Format) -> Result<u64> {
+fn described_size(sandbox: &Sandbox, path: &Path, format: Format) -> Result<u64> {
     let arguments: [&OsStr; 5] = [
         "info".as_ref(),
         "--output=json".as_ref(),
@@ -125,7 +147,7 @@ fn described_size(path: &Path, format: Format) -> Result<u64> {
         format.driver().as_ref(),
         path.as_ref(),
     ];
-    let output = qemu::run(&arguments, 0)?;
+    let output = sandbox.qemu_img(&arguments, 0)?;
     if !output.status.success() {
         return Err(refused(path, "info", &output.stderr, output.status));
     }
@@ -168,7 +190,7 @@ fn described_size(path: &Path, format: Format) -> Result<u64> {
     Ok(size)
 }
 
-fn convert(path: &Path, format: Format, target: &Path, size: u64) -> Result<()> {
+fn convert(sandbox: &Sandbox, path: &Path, format: Format, target: &Path, size: u64) -> Result<()> {
     let arguments: [&OsStr; 9] = [
         "convert".as_ref(),
         "-f".as_ref(),
@@ -180,7 +202,7 @@ fn convert(path: &Path, format: Format, target: &Path, size: u64) -> Result<()> 
         path.as_ref(),
         target.as_ref(),
     ];
-    let output = qemu::run(&arguments, size)?;
+    let output = sandbox.qemu_img(&arguments, size)?;
     if !output.status.success() {
         return Err(refused(path, "convert", &output.stderr, output.status));
     }

@@ -31,6 +31,8 @@ use crate::{ImportError, ImportRequest, Result, pipeline, publish};
 
 /// Threads that hash and compress.
 const WORKERS: usize = 2;
+/// How often another import may add a placement of the same volume before ours.
+const PLACEMENT_ATTEMPTS: u32 = 8;
 
 /// How far an import is, in bytes of the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,13 +141,19 @@ impl Content {
         cancelled: &AtomicBool,
         mut progress: impl FnMut(Progress),
     ) -> Result<Self> {
-        let image = Image::open(&request.image, request.format()?, &request.scratch)?;
+        let image = Image::open(
+            &request.image,
+            request.format()?,
+            &request.scratch,
+            request.isolation,
+        )?;
         let mut head = vec![0; BLOCK];
         let length = image.size.min(BLOCK_U64) as usize;
         let read = image.file.read_exact_at(&mut head[..length], 0);
         read.map_err(ImportError::file(&request.image))?;
         let mut table = Table::read(&head, image.size)?;
-        let guest = Guest::read(&image.file, &table.partitions());
+        let mut guest = Guest::read(&image.file, &table.partitions());
+        guest.warnings.extend(image.warning.clone());
         let (size, points) = place(&mut table, image.size, request)?;
         let cleared = old_backup(&image, &table, &head)?;
         let tail = table.write(&mut head, size);
@@ -401,35 +409,39 @@ async fn place_volume(
     mut placement: Placement,
 ) -> Result<(u32, u64)> {
     let folder = format!("placements/sha256/{}", placement.volume.hex());
-    let listed = store.list(Some(&Path::from(folder.as_str())));
-    let found: Vec<_> = listed
-        .try_collect()
-        .await
-        .map_err(ImportError::store(&folder))?;
-    let versions = found
-        .iter()
-        .filter_map(|object| object.location.filename()?.parse::<u32>().ok());
-    let newest = versions.max().unwrap_or(0);
-    if newest > 0 && is_complete(store, &placement, newest).await? {
-        return Ok((newest, 0));
+    for _ in 0..PLACEMENT_ATTEMPTS {
+        let listed = store.list(Some(&Path::from(folder.as_str())));
+        let found: Vec<_> = listed
+            .try_collect()
+            .await
+            .map_err(ImportError::store(&folder))?;
+        let versions = found
+            .iter()
+            .filter_map(|object| object.location.filename()?.parse::<u32>().ok());
+        let newest = versions.max().unwrap_or(0);
+        if newest > 0 && is_complete(store, &placement, newest).await? {
+            return Ok((newest, 0));
+        }
+        placement.version = newest + 1;
+        let path = paths::placement(&placement.volume, placement.version);
+        let bytes = placement.encode();
+        let size = bytes.len() as u64;
+        let options = PutOptions::from(PutMode::Create);
+        let at = Path::from(path.as_str());
+        match store
+            .put_opts(&at, Bytes::from(bytes).into(), options)
+            .await
+        {
+            Ok(_) => return Ok((placement.version, size)),
+            // Another import of the same image was faster; its placement may serve.
+            Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(ImportError::store(&path)(error)),
+        }
     }
-    placement.version = newest + 1;
-    let path = paths::placement(&placement.volume, placement.version);
-    let bytes = placement.encode();
-    let size = bytes.len() as u64;
-    let options = PutOptions::from(PutMode::Create);
-    match store
-        .put_opts(
-            &Path::from(path.as_str()),
-            Bytes::from(bytes).into(),
-            options,
-        )
-        .await
-    {
-        Ok(_) => Ok((placement.version, size)),
-        Err(object_store::Error::AlreadyExists { .. }) => Err(ImportError::Conflict(path)),
-        Err(error) => Err(ImportError::store(&path)(error)),
-    }
+    Err(ImportError::damaged(
+        &folder,
+        "its versions change faster than one can be added",
+    ))
 }
 
 async fn is_complete(store: &Arc<dyn ObjectStore>, ours: &Placement, version: u32) -> Result<bool> {

@@ -1,7 +1,7 @@
 //! Brings a disk image into an object store as a base volume, and looks after what is there: [`import`], [`inspect`], [`list`], [`verify`], [`export`].
 //!
-//! Images are hostile until proven otherwise: their format is given, never probed; what names other files is refused; `qemu-img` runs under limits and, where the kernel
-//! grants it, without a network. Memory is bounded whatever the size of the image. A name is written last, so an interrupted import leaves none.
+//! Images are hostile until proven otherwise: their format is given, never probed; what names other files is refused; `qemu-img` runs under limits and
+//! without a network. Memory is bounded whatever the size of the image. A name is written last, so an interrupted import leaves none.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,6 @@ mod verify;
 pub use error::{ImportError, Result};
 pub use export::export;
 pub use import::{ImportReport, Progress, import};
-pub use request::{Format, ImportRequest, parse_point, parse_size};
+pub use request::{Format, ImportRequest, Isolation, parse_point, parse_size};
 pub use stored::{Inspection, Named, inspect, list};
 pub use verify::{Fault, Verification, verify};

@@ -1,6 +1,7 @@
 //! Objects put into the store: those named by their content once, a name last and only over the record that was there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bootsplice_volume::{NameRecord, paths};
 use bytes::Bytes;
@@ -8,6 +9,12 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 
 use crate::{ImportError, Result};
+
+/// Where a name that is being replaced is claimed, in stores without conditional writes.
+const CLAIMS: &str = "claims";
+/// How often a claim of somebody else is waited for: in all five seconds, for work of milliseconds.
+const CLAIM_ATTEMPTS: u32 = 50;
+const CLAIM_PAUSE: Duration = Duration::from_millis(100);
 
 /// Puts an object whose path is a digest of its content, unless it is there. Gives the bytes sent.
 pub(crate) async fn put_once(
@@ -93,7 +100,7 @@ impl Before {
         let mode = if self.record.is_none() {
             PutMode::Create
         } else {
-            PutMode::Update(self.version)
+            PutMode::Update(self.version.clone())
         };
         let at = Path::from(path.as_str());
         let payload = Bytes::from(bytes);
@@ -103,21 +110,72 @@ impl Before {
         match put {
             Ok(_) => Ok(size),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
+                // Another import of the same image is no conflict: the name says what this one would.
+                let now = Self::read(store, name).await?;
+                if now.record.as_ref() == Some(record) {
+                    return Ok(0);
+                }
                 Err(ImportError::Conflict(name.into()))
             }
-            // Local directories cannot replace by condition; the look just before leaves a window of one rename.
-            Err(Error::NotImplemented { .. }) => {
-                let now = store.get(&at).await.map_err(ImportError::store(&path))?;
-                if now.bytes().await.map_err(ImportError::store(&path))? != self.bytes {
-                    return Err(ImportError::Conflict(name.into()));
-                }
-                store
-                    .put(&at, payload.into())
-                    .await
-                    .map_err(ImportError::store(&path))?;
-                Ok(size)
-            }
+            Err(Error::NotImplemented { .. }) => self.claim(store, name, record, payload).await,
             Err(error) => Err(ImportError::store(&path)(error)),
         }
+    }
+
+    /// Replaces a name in a store that cannot do so by condition, such as a local directory: who creates the claim is the only one that looks and writes.
+    async fn claim(
+        self,
+        store: &Arc<dyn ObjectStore>,
+        name: &str,
+        record: &NameRecord,
+        payload: Bytes,
+    ) -> Result<u64> {
+        let path = format!("{CLAIMS}/{name}");
+        let claim = Path::from(path.as_str());
+        for _ in 0..CLAIM_ATTEMPTS {
+            let options = PutOptions::from(PutMode::Create);
+            match store.put_opts(&claim, Bytes::new().into(), options).await {
+                Ok(_) => {
+                    let (store, name, record) = (store.clone(), name.to_owned(), record.clone());
+                    // A task of its own: a caller that goes away must not leave its claim behind.
+                    let held = tokio::spawn(async move {
+                        let replaced = self.compare_and_put(&store, &name, &record, payload).await;
+                        let dropped = store.delete(&claim).await;
+                        let sent = replaced?;
+                        dropped.map_err(ImportError::store(&path))?;
+                        Ok(sent)
+                    });
+                    return held.await.map_err(|_| ImportError::Cancelled)?;
+                }
+                Err(Error::AlreadyExists { .. }) => {
+                    tokio::time::sleep(CLAIM_PAUSE).await;
+                }
+                Err(error) => return Err(ImportError::store(&path)(error)),
+            }
+        }
+        Err(ImportError::Claimed {
+            name: name.to_owned(),
+            object: path,
+        })
+    }
+
+    async fn compare_and_put(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        name: &str,
+        record: &NameRecord,
+        payload: Bytes,
+    ) -> Result<u64> {
+        let now = Self::read(store, name).await?;
+        if now.record.as_ref() == Some(record) {
+            return Ok(0);
+        }
+        if now.bytes != self.bytes {
+            return Err(ImportError::Conflict(name.into()));
+        }
+        let (path, size) = (paths::name(name), payload.len() as u64);
+        let put = store.put(&Path::from(path.as_str()), payload.into()).await;
+        put.map_err(ImportError::store(&path))?;
+        Ok(size)
     }
 }

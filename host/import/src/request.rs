@@ -22,6 +22,17 @@ pub struct ImportRequest {
     pub size: Option<u64>,
     /// A directory with room for the converted image and one pack.
     pub scratch: PathBuf,
+    pub isolation: Isolation,
+}
+
+/// Whether `qemu-img`, which reads every format but raw, must be cut off from the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Without a network namespace of its own it is not run.
+    #[default]
+    Required,
+    /// It is run all the same, and a warning says so.
+    WherePossible,
 }
 
 /// A format of disk images.

@@ -2,136 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs::{self, File};
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use bootsplice_import::{
-    Format, ImportError, ImportReport, ImportRequest, export, import, inspect, list, parse_point,
-    verify,
-};
+use bootsplice_import::{Format, ImportError, ImportReport, export, import, inspect, list, verify};
+use common::{IMAGE, MIB, ROOT, ROOT_AT, disk, local, request, root, text, tool};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use tempfile::TempDir;
-
-const MIB: u64 = 1 << 20;
-const ROOT_AT: u64 = 2 * MIB;
-const ROOT: u64 = 40 * MIB;
-const IMAGE: u64 = 48 * MIB;
-
-fn tool(name: &str, arguments: &[&str]) -> String {
-    let output = Command::new(name)
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{name} is needed: {error}"));
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(output.status.success(), "{name} {arguments:?}: {text}");
-    text
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// A disk of 48 MiB with an ext4 root that has an agent and a trusted key.
-fn disk(folder: &Path) -> PathBuf {
-    let tree = folder.join("tree");
-    for directory in ["etc/bootsplice/keys.d", "var/lib/dpkg", "usr/lib"] {
-        fs::create_dir_all(tree.join(directory)).unwrap();
-    }
-    fs::write(
-        tree.join("usr/lib/os-release"),
-        "ID=debian\nVERSION_CODENAME=\"bookworm\"\n",
-    )
-    .unwrap();
-    std::os::unix::fs::symlink("../usr/lib/os-release", tree.join("etc/os-release")).unwrap();
-    fs::write(
-        tree.join("etc/passwd"),
-        "root:x:0:0:root:/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/sh\n",
-    )
-    .unwrap();
-    fs::write(tree.join("etc/group"), "root:x:0:\n").unwrap();
-    let status = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21\n\nPackage: bootsplice-agent\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.1.0\n";
-    fs::write(tree.join("var/lib/dpkg/status"), status).unwrap();
-    // The key of 32 zero bytes.
-    let key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n";
-    fs::write(tree.join("etc/bootsplice/keys.d/demo.pem"), key).unwrap();
-    // Noise that does not compress, so that packs have a size.
-    let mut state = 1_u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    })
-    .take(12 << 20)
-    .collect();
-    fs::write(tree.join("noise"), noise).unwrap();
-    let root = folder.join("root.ext4");
-    File::create(&root).unwrap().set_len(ROOT).unwrap();
-    tool(
-        "mkfs.ext4",
-        &[
-            "-q",
-            "-F",
-            "-E",
-            "root_owner=0:0",
-            "-d",
-            text(&tree),
-            text(&root),
-        ],
-    );
-    let image = folder.join("disk.raw");
-    let file = File::create(&image).unwrap();
-    file.set_len(IMAGE).unwrap();
-    tool(
-        "sgdisk",
-        &[
-            "-n",
-            "1:4096:+40M",
-            "-t",
-            "1:8300",
-            "-U",
-            "6A1D2C3E-0000-4000-8000-000000000001",
-            "-u",
-            "1:6A1D2C3E-0000-4000-8000-000000000002",
-            text(&image),
-        ],
-    );
-    file.write_all_at(&fs::read(&root).unwrap(), ROOT_AT)
-        .unwrap();
-    image
-}
-
-fn request(image: &Path, scratch: &Path, points: &[&str]) -> ImportRequest {
-    ImportRequest {
-        image: image.to_owned(),
-        format: None,
-        name: "base".into(),
-        points: points
-            .iter()
-            .map(|point| parse_point(point).unwrap())
-            .collect(),
-        size: None,
-        scratch: scratch.to_owned(),
-    }
-}
-
-fn local(folder: &Path) -> (Arc<dyn ObjectStore>, PathBuf) {
-    let root = folder.join("store");
-    fs::create_dir_all(&root).unwrap();
-    (
-        Arc::new(LocalFileSystem::new_with_prefix(&root).unwrap()),
-        root,
-    )
-}
 
 async fn imported(folder: &TempDir) -> (Arc<dyn ObjectStore>, PathBuf, PathBuf, ImportReport) {
     let image = disk(folder.path());
@@ -490,4 +373,112 @@ async fn an_image_without_agent_or_readable_root_is_imported_with_a_warning() {
             assert!(!report.warnings.is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn an_encrypted_image_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let secret = "secret,id=key,data=correct-horse";
+    let cheap = "iter-time=10";
+    let (inner, outer) = (at("encrypted.qcow2"), at("encrypted.raw"));
+    let options = format!("encrypt.format=luks,encrypt.key-secret=key,encrypt.{cheap}");
+    let create = |format: &str, options: &str, path: &Path| {
+        tool(
+            "qemu-img",
+            &[
+                "create",
+                "-q",
+                "--object",
+                secret,
+                "-f",
+                format,
+                "-o",
+                options,
+                text(path),
+                "48M",
+            ],
+        );
+    };
+    create("qcow2", &options, &inner);
+    create("luks", &format!("key-secret=key,{cheap}"), &outer);
+    let said = refusal(&inner, None, folder.path()).await;
+    assert!(said.contains("it is encrypted"), "{said}");
+    let said = refusal(&outer, None, folder.path()).await;
+    assert!(said.contains("encrypted (LUKS)"), "{said}");
+}
+
+#[tokio::test]
+async fn every_format_with_a_backing_file_is_refused_for_it() {
+    let folder = TempDir::new().unwrap();
+    for format in ["qcow2", "qcow", "qed", "vmdk"] {
+        let parent = folder.path().join(format!("parent.{format}"));
+        let child = folder.path().join(format!("child.{format}"));
+        let create = ["create", "-q", "-f", format];
+        tool("qemu-img", &[&create[..], &[text(&parent), "48M"]].concat());
+        let backed = ["-b", text(&parent), "-F", format, text(&child)];
+        tool("qemu-img", &[&create[..], &backed].concat());
+        let said = refusal(&child, None, folder.path()).await;
+        assert!(said.contains("backing file"), "{format}: {said}");
+        // Not even when the file that it names is gone.
+        fs::remove_file(&parent).unwrap();
+        let said = refusal(&child, None, folder.path()).await;
+        assert!(said.contains("backing file"), "{format}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_with_sectors_of_4096_bytes_keeps_them() {
+    let folder = TempDir::new().unwrap();
+    let content = fs::read(root(folder.path(), 1)).unwrap();
+    let image = folder.path().join("disk.raw");
+    let mut file = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(&image)
+        .unwrap();
+    file.set_len(IMAGE).unwrap();
+    file.write_all_at(&content, ROOT_AT).unwrap();
+    let linux = uuid::uuid!("0FC63DAF-8483-4772-8E79-3D69D8477DE4").to_bytes_le();
+    let mut table = gptman::GPT::new_from(&mut file, 4096, [3; 16]).unwrap();
+    table[1] = gptman::GPTPartitionEntry {
+        partition_type_guid: linux,
+        unique_partition_guid: [4; 16],
+        starting_lba: ROOT_AT / 4096,
+        ending_lba: (ROOT_AT + ROOT) / 4096 - 1,
+        attribute_bits: 0,
+        partition_name: "root".into(),
+    };
+    table.write_into(&mut file).unwrap();
+    gptman::GPT::write_protective_mbr_into(&mut file, 4096).unwrap();
+
+    let (store, _) = local(folder.path());
+    let wanted = request(&image, folder.path(), &["base=8MiB"]);
+    let report = import(store.clone(), wanted, |_| {}).await.unwrap();
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+    let seen = inspect(&store, "base").await.unwrap();
+    assert_eq!((seen.sector, seen.volume), (4096, report.volume));
+    assert_eq!(seen.inventory.distro(), "debian");
+
+    // Another reader finds both copies of the table, and in them the root where it was and the point.
+    let out = folder.path().join("out.raw");
+    export(&store, "base", &out, |_| {}).await.unwrap();
+    let mut exported = File::open(&out).unwrap();
+    let size = exported.metadata().unwrap().len();
+    for lba in [1, size / 4096 - 1] {
+        exported.seek(SeekFrom::Start(lba * 4096)).unwrap();
+        let header = gptman::GPTHeader::read_from(&mut exported).unwrap();
+        assert_eq!(header.primary_lba, lba);
+        let entries = header.read_partitions(&mut exported, 4096).unwrap();
+        let used: Vec<_> = entries.iter().filter(|entry| entry.is_used()).collect();
+        assert_eq!(used.len(), 2);
+        assert_eq!(used[0], &table[1]);
+        assert_eq!(used[1].partition_name.as_str(), "bootsplice:base");
+        let point = &seen.points[0];
+        assert_eq!(used[1].starting_lba * 4096, point.first * 512 * 1024);
+    }
+    let mut bytes = vec![0; ROOT as usize];
+    exported.read_exact_at(&mut bytes, ROOT_AT).unwrap();
+    assert!(bytes == content, "the root is as it was");
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bootsplice_blocks::{BlocksError, open_store};
 use bootsplice_import::{
-    Format, ImportError, ImportRequest, Progress, export, import, inspect, list, parse_point,
-    parse_size, verify,
+    Format, ImportError, ImportRequest, Isolation, Progress, export, import, inspect, list,
+    parse_point, parse_size, verify,
 };
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,6 +40,9 @@ pub enum Volume {
         /// A directory with room for the converted image.
         #[arg(long, env = "TMPDIR", default_value = "/tmp")]
         scratch: PathBuf,
+        /// Convert the image even where the kernel cannot cut qemu-img off from the network.
+        #[arg(long)]
+        allow_network: bool,
     },
     /// Show what a volume is and holds.
     Inspect {
@@ -90,6 +93,7 @@ impl Volume {
                 points,
                 size,
                 scratch,
+                allow_network,
             } => {
                 let request = ImportRequest {
                     image,
@@ -101,6 +105,11 @@ impl Volume {
                         .collect::<Result<_, _>>()?,
                     size: size.map(|text| parse_size(&text)).transpose()?,
                     scratch,
+                    isolation: if allow_network {
+                        Isolation::WherePossible
+                    } else {
+                        Isolation::Required
+                    },
                 };
                 let report = import(store.open()?, request, bar("importing")).await?;
                 for warning in &report.warnings {
@@ -197,9 +206,10 @@ impl From<ImportError> for Failure {
             ImportError::Invalid { .. } => Code::Usage,
             ImportError::Image { .. } | ImportError::Volume(_) => Code::Invalid,
             ImportError::NoVolume(_) => Code::NotFound,
-            ImportError::Conflict(_) => Code::Conflict,
+            ImportError::Conflict(_) | ImportError::Claimed { .. } => Code::Conflict,
             ImportError::Store { .. } => Code::Unavailable,
             ImportError::Tool { .. }
+            | ImportError::Isolation(_)
             | ImportError::File { .. }
             | ImportError::Damaged { .. }
             | ImportError::Cancelled => Code::Failure,
