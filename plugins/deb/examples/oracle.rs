@@ -1,6 +1,6 @@
 //! Resolves many requests and prints what each adds, for comparison with apt: `xtask/oracle` runs both and compares.
 //!
-//! `oracle STATUS REQUESTS ANSWERS [--recommends] [--empty-base] [--policy POLICY] PACKAGES…`: one request (packages between blanks) a line in
+//! `oracle STATUS REQUESTS ANSWERS [--recommends] [--no-source-upgrades] [--frozen] PACKAGES…`: one request (packages between blanks) a line in
 //! REQUESTS; one answer a line in ANSWERS: the request, a tab, and `name=version …` in order, `UNSAT`, or `NOPKG`. Timings go to standard error.
 
 use std::io::Write;
@@ -22,8 +22,7 @@ fn main() -> Result<()> {
         ..Policy::default()
     };
     let mut places = Vec::new();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
+    for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--recommends" => policy.recommends = Recommends::All,
             "--no-source-upgrades" => policy.upgrade_by_source = false,

@@ -62,7 +62,7 @@ struct Pin {
 enum Target {
     Version(Pattern),
     Site(Pattern),
-    Release(Release),
+    Release(Box<Release>),
 }
 
 /// The parts of `Pin: release`; none means any.
@@ -274,7 +274,7 @@ impl Target {
         match kind {
             "version" => Pattern::parse(value).map(Self::Version),
             "origin" => Pattern::parse(value.trim_matches('"')).map(Self::Site),
-            "release" => Release::parse(value).map(Self::Release),
+            "release" => Release::parse(value).map(|release| Self::Release(Box::new(release))),
             _ => None,
         }
     }

@@ -40,8 +40,8 @@ pub fn check(text: &str) -> Result<()> {
         }
         None => text,
     };
-    if rest.is_empty() {
-        return fail("a version: it is empty");
+    if rest.is_empty() || rest.starts_with('-') {
+        return fail("a version: it has no upstream version");
     }
     let known = |c: u8| c.is_ascii_alphanumeric() || b".+-~:".contains(&c);
     if !rest.bytes().all(known) {

@@ -286,17 +286,26 @@ impl<U: Universe> DependencyProvider for Provider<'_, U> {
         let Some(&first) = solvables.first() else {
             return;
         };
-        let order: Vec<Item> = match self.pool.entry(self.pool.name_of(first)) {
-            Entry::Soft(index) => vec![Item::Met(index), Item::GivenUp(index)],
+        // Most names have one solvable that may be chosen, or the two of something soft.
+        if solvables.len() == 1 {
+            return;
+        }
+        match self.pool.entry(self.pool.name_of(first)) {
+            Entry::Soft(_) => {
+                solvables
+                    .sort_by_key(|&solvable| !matches!(self.pool.item(solvable), Item::Met(_)));
+            }
             Entry::Package(package) => match self.universe.candidates(package) {
-                Ok(found) => found.solvables.into_iter().map(Item::Package).collect(),
-                Err(error) => return self.fail(error),
+                Ok(found) => solvables.sort_by_key(|&solvable| {
+                    let item = self.pool.item(solvable);
+                    found
+                        .solvables
+                        .iter()
+                        .position(|&other| Item::Package(other) == item)
+                }),
+                Err(error) => self.fail(error),
             },
-        };
-        solvables.sort_by_key(|&solvable| {
-            let item = self.pool.item(solvable);
-            order.iter().position(|&other| other == item)
-        });
+        }
     }
 
     async fn get_dependencies(&self, solvable: SolvableId) -> SearchDependencies {

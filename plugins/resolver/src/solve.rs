@@ -122,7 +122,7 @@ pub fn solve<U: Universe>(
 fn whole<U: Universe>(universe: &U, name: crate::Name) -> Result<Choice, U::Error> {
     Ok(Choice {
         name,
-        solvables: universe.candidates(name)?.solvables,
+        solvables: universe.candidates(name)?.solvables.clone(),
     })
 }
 

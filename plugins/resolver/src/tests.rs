@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::*;
 
@@ -131,11 +132,13 @@ impl World {
 impl Universe for World {
     type Error = String;
 
-    fn candidates(&self, name: Name) -> Result<Candidates, String> {
+    fn candidates(&self, name: Name) -> Result<Rc<Candidates>, String> {
         if self.broken == Some(name) {
             return Err("unreadable".to_owned());
         }
-        Ok(self.candidates.get(&name).cloned().unwrap_or_default())
+        Ok(Rc::new(
+            self.candidates.get(&name).cloned().unwrap_or_default(),
+        ))
     }
 
     fn dependencies(&self, solvable: Solvable) -> Result<Dependencies, String> {

@@ -2,6 +2,8 @@
 //!
 //! Limits: at most 2³² names and solvables; numbers need not be dense.
 
+use std::rc::Rc;
+
 /// A package name, of one architecture where the format knows architectures. At most one solvable of a name is chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Name(pub u32);
@@ -70,8 +72,8 @@ pub trait Universe {
     /// Why a question could not be answered: damaged or unreadable data. Ends the solving.
     type Error;
 
-    /// The solvables of a name; none where the name has no package.
-    fn candidates(&self, name: Name) -> Result<Candidates, Self::Error>;
+    /// The solvables of a name; none where the name has no package. Asked again and again: shared, so that the answer need not be made anew.
+    fn candidates(&self, name: Name) -> Result<Rc<Candidates>, Self::Error>;
 
     /// What a solvable asks for. Asked only when the solvable may be chosen.
     fn dependencies(&self, solvable: Solvable) -> Result<Dependencies, Self::Error>;

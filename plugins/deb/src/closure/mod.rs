@@ -111,7 +111,7 @@ pub enum From {
     /// In a repository, below its root.
     Archive {
         /// Which repository; its id leads back to URLs.
-        origin: Origin,
+        origin: Box<Origin>,
         /// The path. From the index, and not checked: hostile archives write what they like there.
         filename: String,
     },
@@ -159,9 +159,8 @@ pub fn resolve(input: &Input<'_>) -> Result<Plan> {
         ..Problem::default()
     };
     for (name, installed) in catalog.installed()? {
-        if wishes.removed.contains(&name) {
-            problem.keep_if_possible.push(name);
-        } else if input.policy.allow_removals && !catalog.is_vital(installed) {
+        let may_go = input.policy.allow_removals && !catalog.is_vital(installed);
+        if may_go || wishes.removed.contains(&name) {
             problem.keep_if_possible.push(name);
         } else {
             problem.keep.push(name);
@@ -270,7 +269,7 @@ fn package(
                 )
             })?;
             package.from = From::Archive {
-                origin: input.indexes[index].origins()[origin as usize].clone(),
+                origin: Box::new(input.indexes[index].origins()[origin as usize].clone()),
                 filename: found.filename,
             };
         }

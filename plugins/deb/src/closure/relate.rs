@@ -1,5 +1,7 @@
 //! Relations as the resolver wants them: ordered choices among real packages, virtual ones resolved to who provides them.
 
+use std::rc::Rc;
+
 use bootsplice_resolver::{
     Candidates, Choice, Dependencies, Dependency, Link, Name, Solvable, Universe,
 };
@@ -15,6 +17,9 @@ const SIBLING: u32 = 1 << 30;
 
 /// Labels of the rule that equal versions of all architectures go together.
 const LOCKSTEP: u32 = SIBLING + 1;
+
+/// What is called with each group of relations: its list, its number within all lists, its alternatives.
+type EachGroup<'f> = dyn FnMut(List, u32, &[(Group, Atom<'_>)]) -> Result<()> + 'f;
 
 /// One package that an alternative means.
 struct Hit {
@@ -40,8 +45,8 @@ struct Rank {
 impl Universe for Catalog<'_> {
     type Error = Error;
 
-    fn candidates(&self, name: Name) -> Result<Candidates> {
-        Ok((*self.candidates_of(name)?).clone())
+    fn candidates(&self, name: Name) -> Result<Rc<Candidates>> {
+        self.candidates_of(name)
     }
 
     fn dependencies(&self, solvable: Solvable) -> Result<Dependencies> {
@@ -352,11 +357,7 @@ impl Catalog<'_> {
     }
 
     /// Calls `f` with each group of a version's relations: its list, its number within all, and its alternatives.
-    pub(super) fn each_group(
-        &self,
-        version: &Version,
-        f: &mut dyn FnMut(List, u32, &[(Group, Atom<'_>)]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn each_group(&self, version: &Version, f: &mut EachGroup<'_>) -> Result<()> {
         let own = match (version.installed, version.place) {
             (Some(number), _) => &self.input.status.packages()[number],
             (None, Place::Extra(number)) => &self.extras[number],

@@ -3,8 +3,9 @@
 use rustc_hash::FxHashMap;
 
 use super::codec::{put_number, put_text};
-use super::{List, MultiArch, Priority, Trailer, atom_code, hash};
-use crate::control::{MOST_STANZA_BYTES, Stanza, stanzas, text};
+use super::fields::{Fields, source_of};
+use super::{List, Priority, Trailer, atom_code, hash};
+use crate::control::{MOST_STANZA_BYTES, stanzas};
 use crate::origin::Origin;
 use crate::relation::{self, Atom, Qualifier};
 use crate::{Error, Result};
@@ -57,30 +58,6 @@ struct DraftProvider {
     name: u32,
     record: u32,
     version: Option<Box<str>>,
-}
-
-/// The fields of one stanza that are kept.
-#[derive(Default)]
-struct Fields<'a> {
-    package: &'a str,
-    version: &'a str,
-    architecture: &'a str,
-    source: &'a str,
-    section: &'a str,
-    filename: &'a str,
-    size: u64,
-    sha256: Option<[u8; 32]>,
-    installed_size: u64,
-    multi_arch: MultiArch,
-    priority: Priority,
-    essential: bool,
-    important: bool,
-    protected: bool,
-    phased: Option<u8>,
-    lists: [&'a str; 6],
-    replaces: &'a str,
-    enhances: &'a str,
-    provides: &'a str,
 }
 
 // === impl Builder ===
@@ -411,20 +388,6 @@ fn named(error: Error, package: &str) -> Error {
     }
 }
 
-/// Source package and its version out of the field `Source: name (version)`, each empty where it is the package's own.
-pub(crate) fn source_of<'a>(field: &'a str, package: &str, version: &str) -> (&'a str, &'a str) {
-    let (source, rest) = field.split_once(' ').unwrap_or((field, ""));
-    let source_version = rest.trim().trim_start_matches('(').trim_end_matches(')');
-    (
-        if source == package { "" } else { source },
-        if source_version == version {
-            ""
-        } else {
-            source_version
-        },
-    )
-}
-
 // === impl Draft ===
 
 impl Draft {
@@ -453,92 +416,4 @@ impl Draft {
             put_text(out, provider.version.as_deref().unwrap_or_default());
         }
     }
-}
-
-// === impl Fields ===
-
-impl<'a> Fields<'a> {
-    fn read(stanza: &Stanza<'a>) -> Result<Self> {
-        let mut fields = Self::default();
-        for field in stanza.fields() {
-            let (name, value) = field?;
-            fields.set(name, value)?;
-        }
-        if !relation::is_name(fields.package)
-            || fields.version.is_empty()
-            || fields.architecture.is_empty()
-        {
-            let place = format!(
-                "the stanza of {:?} at byte {}",
-                fields.package, stanza.offset
-            );
-            return Err(Error::malformed(
-                place,
-                fields.version,
-                "a package with Package, Version and Architecture",
-            ));
-        }
-        Ok(fields)
-    }
-
-    fn set(&mut self, name: &str, value: &'a [u8]) -> Result<()> {
-        let slot = match name {
-            "Package" => &mut self.package,
-            "Version" => &mut self.version,
-            "Architecture" => &mut self.architecture,
-            "Source" => &mut self.source,
-            "Section" => &mut self.section,
-            "Filename" => &mut self.filename,
-            "Pre-Depends" => &mut self.lists[List::PreDepends as usize],
-            "Depends" => &mut self.lists[List::Depends as usize],
-            "Recommends" => &mut self.lists[List::Recommends as usize],
-            "Suggests" => &mut self.lists[List::Suggests as usize],
-            "Conflicts" => &mut self.lists[List::Conflicts as usize],
-            "Breaks" => &mut self.lists[List::Breaks as usize],
-            "Replaces" => &mut self.replaces,
-            "Enhances" => &mut self.enhances,
-            "Provides" => &mut self.provides,
-            _ => return self.set_other(name, value),
-        };
-        *slot = text(name, value)?;
-        Ok(())
-    }
-
-    fn set_other(&mut self, name: &str, value: &'a [u8]) -> Result<()> {
-        let number = |value: &str| {
-            value
-                .parse::<u64>()
-                .map_err(|_| Error::malformed(name.to_owned(), value, "a number"))
-        };
-        match name {
-            "Size" => self.size = number(text(name, value)?)?,
-            "Installed-Size" => self.installed_size = number(text(name, value)?)?,
-            "SHA256" => self.sha256 = Some(digest(text(name, value)?)?),
-            "Multi-Arch" => self.multi_arch = MultiArch::parse(text(name, value)?),
-            "Priority" => self.priority = Priority::parse(text(name, value)?),
-            "Essential" => self.essential = text(name, value)? == "yes",
-            "Important" => self.important = text(name, value)? == "yes",
-            "Protected" => self.protected = text(name, value)? == "yes",
-            "Phased-Update-Percentage" => {
-                self.phased = Some(number(text(name, value)?)?.min(100) as u8);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// 64 hexadecimal digits.
-fn digest(text: &str) -> Result<[u8; 32]> {
-    let fail = || Error::malformed("SHA256", text, "64 hexadecimal digits");
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return Err(fail());
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
-        let value = |c: u8| (c as char).to_digit(16).ok_or_else(fail);
-        *byte = (value(pair[0])? << 4 | value(pair[1])?) as u8;
-    }
-    Ok(digest)
 }

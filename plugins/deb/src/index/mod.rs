@@ -18,11 +18,12 @@
 
 mod build;
 mod codec;
+mod fields;
 mod pages;
 mod read;
 
 pub use build::Builder;
-pub(crate) use build::source_of;
+pub(crate) use fields::source_of;
 pub use pages::{PAGE, Pages};
 pub use read::{AtomId, Entry, Index, OriginId, Provider, Record};
 
