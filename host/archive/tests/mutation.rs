@@ -98,3 +98,84 @@ fn the_tar_bytes_of_a_layer_are_the_same_for_ever() {
         "sha256:d658fe72c2ec791b52c74538789d62f453a9e955771f004cf8dcdeb3353ba24d"
     );
 }
+
+/// What the fuzz targets start from, by target.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = format!("{}/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(folder).unwrap();
+    files
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            (name, std::fs::read(file.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_fuzz_targets_start_from_layers_and_headers_that_are_read() {
+    for (name, bytes) in seeds("layer") {
+        assert!(read_all(&bytes).unwrap() > 0, "{name}");
+    }
+    for (name, mut bytes) in seeds("header") {
+        // Their padding is left out, as the target adds it.
+        bytes.resize(bootsplice_content::BLOCK, 0);
+        let trusted = SigningKey::from_bytes(&[2; 32]).verifying_key();
+        let answer = header::open(&bytes[..], &[trusted]);
+        let spent = matches!(answer, Err(ArchiveError::Spent { .. }));
+        assert!(
+            answer.is_ok() || spent && name == "spent",
+            "{name}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_layer_is_plain_ustar_and_pax_that_gnu_tar_lists_and_its_bytes_are_the_same_for_ever() {
+    let mut writer = LayerWriter::new(Vec::new(), 1_700_000_000).unwrap();
+    let long = format!("bootsplice/a/tree/{}/x", "long".repeat(80));
+    writer
+        .file("bootsplice/a/step.json", 0o644, 2, &b"{}"[..])
+        .unwrap();
+    writer.dir("bootsplice/a/tree", 0o755).unwrap();
+    writer.file(&long, 0o600, 3, &b"abc"[..]).unwrap();
+    writer.symlink("bootsplice/a/tree/z", "../a").unwrap();
+    let (bytes, record) = writer.finish().unwrap();
+    assert_eq!(
+        record.tar_digest.to_string(),
+        "sha256:b7bffab4cffa0ddbd8c7d60de94103ce2ffdd195a6208aa0ac1972075f9faa4a"
+    );
+
+    let mut tar = zstd::decode_all(&bytes[..]).unwrap();
+    assert_eq!(tar.len() as u64, record.tar_size);
+    // POSIX ustar: the magic, and numbers as zero-filled octal ended by one NUL, the checksum's too.
+    assert_eq!(&tar[257..265], b"ustar\x0000");
+    assert_eq!(&tar[100..108], b"0000644\0");
+    assert_eq!(&tar[148..156], b"0012230\0");
+    // The records that end an archive, which a layer leaves to the end block.
+    tar.resize(tar.len() + 1024, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("layer.tar");
+    std::fs::write(&file, tar).unwrap();
+    let listing = std::process::Command::new("tar")
+        .args(["-tv", "--full-time", "--numeric-owner", "-f"])
+        .arg(&file)
+        .env("TZ", "UTC")
+        .output()
+        .unwrap();
+    assert!(listing.status.success() && listing.stderr.is_empty());
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    let words: Vec<String> = listing
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let line =
+        |mode: &str, size: u32, name: &str| format!("{mode} 0/0 {size} 2023-11-14 22:13:20 {name}");
+    let expected = [
+        line("-rw-r--r--", 2, "bootsplice/a/step.json"),
+        line("drwxr-xr-x", 0, "bootsplice/a/tree/"),
+        line("-rw-------", 3, &long),
+        line("lrwxrwxrwx", 0, "bootsplice/a/tree/z -> ../a"),
+    ];
+    assert_eq!(words, expected);
+}
