@@ -59,23 +59,11 @@ pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
     phases.run("no compiler in the server", no_compiler_in_the_server)?;
     phases.run("promises", || promises::check(&places::root()))?;
     for (package, program) in TOOLS {
-        let tool = tools().join("bin").join(program);
-        if !tool.is_file() {
-            if !all {
-                eprintln!(
-                    "    {program} is not built: `cargo xtask lint --all` builds and runs it"
-                );
-                continue;
-            }
-            phases.run(&format!("build {package}"), || {
-                let mut install =
-                    run::command("cargo", &["install", "--locked", package, "--root"]);
-                install
-                    .arg(tools())
-                    .env("CARGO_TARGET_DIR", tools().join("build"));
-                run::loud(install)
-            })?;
+        if !all && !tools().join("bin").join(program).is_file() {
+            eprintln!("    {program} is not built: `cargo xtask lint --all` builds and runs it");
+            continue;
         }
+        let tool = tool(phases, package, program)?;
         phases.run(program, || {
             let mut command = std::process::Command::new(&tool);
             if *program == "cargo-deny" {
@@ -93,6 +81,21 @@ pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A program of a cargo tool, built when it is missing.
+pub fn tool(phases: &mut Phases, package: &str, program: &str) -> Result<PathBuf> {
+    let path = tools().join("bin").join(program);
+    if !path.is_file() {
+        phases.run(&format!("build {package}"), || {
+            let mut install = run::command("cargo", &["install", "--locked", package, "--root"]);
+            install
+                .arg(tools())
+                .env("CARGO_TARGET_DIR", tools().join("build"));
+            run::loud(install)
+        })?;
+    }
+    Ok(path)
 }
 
 fn tools() -> PathBuf {

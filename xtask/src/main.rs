@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod deb;
 mod demo;
+mod fuzz;
 mod image;
 mod phase;
 mod promises;
@@ -61,6 +62,14 @@ enum Chore {
         #[arg(long)]
         all: bool,
     },
+    /// Run every fuzz target; needs a nightly compiler
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only targets with this in their crate or name
+        filter: Option<String>,
+    },
     /// Check that every row of docs/PROMISES.md names a test that exists
     Promises,
 }
@@ -111,6 +120,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         }
         Chore::Bench(bench) => bench::run(bench, phases),
         Chore::Lint { all } => check::lint(phases, all),
+        Chore::Fuzz { seconds, filter } => fuzz::everything(phases, seconds, filter.as_deref()),
         Chore::Promises => promises::check(&places::root()),
     }
 }
