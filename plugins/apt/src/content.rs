@@ -1,4 +1,4 @@
-//! What goes into the guest: the pool, a repository of it, the plan, and the script that installs it.
+//! What goes into the guest: the pool, the plan, and the script that installs it.
 
 use bootsplice_sdk::archive::{Action, Command, EntryAttrs};
 use bootsplice_sdk::config::{OnConflict, entry_attrs};
@@ -26,7 +26,6 @@ pub fn content(config: &Config, state: &State, point: &str) -> StepContent {
     };
     put("plan", plan(state));
     put("order", order(state));
-    put("Packages", repository(state));
     if !state.remove.is_empty() {
         put("remove", lines(&state.remove));
     }
@@ -81,33 +80,10 @@ fn plan(state: &State) -> String {
     lines(&rows)
 }
 
-/// One batch a line.
+/// What others need comes first.
 fn order(state: &State) -> String {
-    let batches = state.packages.chunk_by(|one, next| one.batch == next.batch);
-    let rows: Vec<String> = batches
-        .map(|batch| {
-            let files: Vec<&str> = batch.iter().map(|one| one.file.as_str()).collect();
-            files.join(" ")
-        })
-        .collect();
-    lines(&rows)
-}
-
-/// The pool as a repository: `deb [trusted=yes] file:DIRECTORY ./` reads it, should a person want to.
-fn repository(state: &State) -> String {
-    let mut paragraphs: Vec<String> = state
-        .packages
-        .iter()
-        .map(|one| {
-            format!(
-                "{}\nFilename: pool/{}\n",
-                one.paragraph.trim_end(),
-                one.file
-            )
-        })
-        .collect();
-    paragraphs.sort();
-    paragraphs.join("\n")
+    let files: Vec<String> = state.packages.iter().map(|one| one.file.clone()).collect();
+    lines(&files)
 }
 
 fn conffiles(config: &Config) -> &'static str {
@@ -126,25 +102,23 @@ mod tests {
     use super::*;
     use crate::state::{Mark, Planned};
 
-    fn package(name: &str, batch: u32, mark: Mark) -> Planned {
+    fn package(name: &str, mark: Mark) -> Planned {
         Planned {
             name: name.into(),
             version: "1:2.0-1".into(),
             architecture: "amd64".into(),
             file: format!("{name}_2.0-1_amd64.deb"),
             mark,
-            batch,
-            paragraph: format!("Package: {name}\nVersion: 1:2.0-1\n"),
         }
     }
 
     #[test]
-    fn the_plan_is_by_name_and_the_order_by_batch() {
+    fn the_plan_is_by_name_and_the_order_as_it_was_resolved() {
         let state = State {
             packages: vec![
-                package("libc", 0, Mark::Keep),
-                package("b", 1, Mark::Auto),
-                package("a", 1, Mark::Manual),
+                package("libc", Mark::Keep),
+                package("b", Mark::Auto),
+                package("a", Mark::Manual),
             ],
             ..State::default()
         };
@@ -165,11 +139,8 @@ mod tests {
         );
         assert_eq!(
             text("order"),
-            "libc_2.0-1_amd64.deb\nb_2.0-1_amd64.deb a_2.0-1_amd64.deb\n"
+            "libc_2.0-1_amd64.deb\nb_2.0-1_amd64.deb\na_2.0-1_amd64.deb\n"
         );
-        assert!(text("Packages").contains(
-            "Package: a\nVersion: 1:2.0-1\nFilename: pool/a_2.0-1_amd64.deb\n\nPackage: b"
-        ));
         assert!(
             !content
                 .entries

@@ -3,7 +3,7 @@
 #
 #   pool/       the package files
 #   plan        one package a line: name architecture version file manual|auto
-#   order       package files in an order in which dpkg alone can unpack them
+#   order       package files, each roughly after what it needs
 #   remove      names that are to go, when that was allowed
 #   debconf     answers, when there are some
 #   hold        names to hold
@@ -63,11 +63,12 @@ if command -v apt-get > /dev/null; then
 else
   say "this guest has no apt-get: dpkg installs in the planned order"
   [ ! -s "$here/remove" ] || xargs dpkg --remove < "$here/remove"
-  while read -r batch; do
-    # shellcheck disable=SC2086
-    (cd "$here/pool" && dpkg --unpack $batch)
-    dpkg --configure -a --force-confdef "--force-$conffiles"
-  done < "$here/order"
+  # What a package needs before it is unpacked comes with one pass or the other.
+  for pass in 1 2 3 4 5 6 7 8; do
+    (cd "$here/pool" && xargs dpkg --install --skip-same-version "--force-confdef" "--force-$conffiles" < "$here/order") && break
+    say "pass $pass left packages that wait for others"
+  done
+  dpkg --configure -a --force-confdef "--force-$conffiles"
 fi
 
 if command -v apt-mark > /dev/null; then

@@ -34,9 +34,6 @@ pub struct Source {
     pub check_date: bool,
     /// Seconds that a Release may come from the future.
     pub date_max_future: u64,
-    /// Names of packages that alone are seen, or are not.
-    pub include: Vec<String>,
-    pub exclude: Vec<String>,
 }
 
 /// An entry that cannot be used. Mend it where it stands.

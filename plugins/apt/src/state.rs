@@ -14,7 +14,7 @@ const MAX_SIZE: usize = 64 << 20;
 pub struct State {
     /// Version of this document: 1.
     pub v: u32,
-    /// In an order in which dpkg alone can unpack them, batch by batch.
+    /// Each, roughly, after what it needs.
     pub packages: Vec<Planned>,
     /// Names of packages of the image that go.
     pub remove: Vec<String>,
@@ -34,10 +34,6 @@ pub struct Planned {
     /// Its name in the guest's pool; the name of its pin too.
     pub file: String,
     pub mark: Mark,
-    /// Packages of one batch are unpacked together and configured before the next.
-    pub batch: u32,
-    /// Its paragraph for the guest's own repository, without Filename.
-    pub paragraph: String,
 }
 
 /// What apt shall remember of why a package is there.

@@ -38,7 +38,7 @@ pub(super) struct Entry {
 /// Options that mean nothing here: what they name is never fetched.
 const IDLE: [&str; 4] = ["languages", "targets", "pdiffs", "x-repolib-name"];
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 19] = [
     "types",
     "uris",
     "suites",
@@ -54,8 +54,6 @@ const KNOWN: [&str; 21] = [
     "valid-until-max",
     "check-date",
     "date-max-future",
-    "include",
-    "exclude",
     "trusted",
     "allow-insecure",
     "allow-weak",
@@ -167,8 +165,6 @@ impl Entry {
             valid_until_max: self.number("valid-until-max")?,
             check_date: self.flag("check-date")?.unwrap_or(true),
             date_max_future: self.number("date-max-future")?.unwrap_or(FUTURE),
-            include: self.words("include"),
-            exclude: self.words("exclude"),
             at: self.at,
         }))
     }
