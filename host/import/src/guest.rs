@@ -260,7 +260,7 @@ fn read_file(root: &Ext4, path: &str, limit: u64) -> Option<Vec<u8>> {
 }
 
 /// os-release(5): assignments, perhaps quoted.
-fn os_release(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn os_release(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.trim().split_once('='));
     pairs
@@ -274,7 +274,7 @@ fn os_release(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Version and architecture of an installed package, from dpkg's status file (deb-control(5) paragraphs).
-fn package(status: &str, name: &str) -> Option<(String, String)> {
+pub(crate) fn package(status: &str, name: &str) -> Option<(String, String)> {
     let paragraph = status.split("\n\n").find(|paragraph| {
         paragraph.lines().any(|line| {
             line.strip_prefix("Package:")
@@ -294,7 +294,7 @@ fn package(status: &str, name: &str) -> Option<(String, String)> {
 }
 
 /// The id of an Ed25519 key in SPKI PEM: the first 16 hex digits of SHA-256 of its 32 bytes (RFC 0006).
-fn key_id(pem: &[u8]) -> Option<String> {
+pub(crate) fn key_id(pem: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(pem).ok()?;
     let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
     let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;

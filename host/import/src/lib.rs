@@ -8,6 +8,9 @@
 mod apt;
 mod error;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest;
 mod image;
 mod import;
