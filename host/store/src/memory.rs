@@ -69,11 +69,7 @@ impl Store for MemoryStore {
         let state = self.state.lock();
         let mut page = Page::default();
         for (key, (version, value)) in state.records.range::<str, _>((from, Bound::Unbounded)) {
-            if !key.starts_with(prefix) {
-                break;
-            }
-            if page.records.len() == limit {
-                page.more = true;
+            if !page.admits(key, prefix, limit) {
                 break;
             }
             page.records.push(Record {
@@ -98,11 +94,7 @@ impl Store for MemoryStore {
         let range = state.records.range::<str, _>((Bound::Unbounded, end));
         let mut page = Page::default();
         for (key, (version, value)) in range.rev() {
-            if !key.starts_with(prefix) {
-                break;
-            }
-            if page.records.len() == limit {
-                page.more = true;
+            if !page.admits(key, prefix, limit) {
                 break;
             }
             page.records.push(Record {

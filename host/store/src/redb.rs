@@ -199,11 +199,7 @@ impl Shared {
             if after == Some(key) {
                 continue;
             }
-            if !key.starts_with(prefix) {
-                break;
-            }
-            if page.records.len() == limit {
-                page.more = true;
+            if !page.admits(key, prefix, limit) {
                 break;
             }
             page.records.push(unpack(key.to_owned(), stored.value())?);
@@ -226,11 +222,7 @@ impl Shared {
         for entry in range.map_err(broken)?.rev() {
             let (key, stored) = entry.map_err(broken)?;
             let key = key.value();
-            if !key.starts_with(prefix) {
-                break;
-            }
-            if page.records.len() == limit {
-                page.more = true;
+            if !page.admits(key, prefix, limit) {
                 break;
             }
             page.records.push(unpack(key.to_owned(), stored.value())?);

@@ -128,6 +128,17 @@ impl fmt::Display for Version {
     }
 }
 
+// === impl Page ===
+
+impl Page {
+    /// Whether the record under `key` is next on this page. When not, the list ends here, and the page knows whether more follow.
+    pub(crate) fn admits(&mut self, key: &str, prefix: &str, limit: usize) -> bool {
+        let listed = key.starts_with(prefix);
+        self.more = listed && self.records.len() == limit;
+        listed && !self.more
+    }
+}
+
 // === impl Transaction ===
 
 impl Transaction {

@@ -1,16 +1,18 @@
 //! A launch that somebody works on or reads: its volume, its progress, its end.
 
 use std::collections::BTreeMap;
+use std::iter::zip;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bootsplice_sinks::{LoadOrder, Readers, VolumeReader};
-use bootsplice_volume::LaunchManifest;
+use bootsplice_volume::{LaunchManifest, archive_digest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::PointArchive;
 use super::content::{ContentError, Steps};
+use super::prepare::Prepared;
 use super::record::Made;
 use crate::problem::{Kind, Problem};
 
@@ -88,7 +90,20 @@ impl Live {
 // === impl Ready ===
 
 impl Ready {
-    pub fn of(manifest: LaunchManifest) -> Self {
+    /// The plan of a launch whose archives are made, in the order of its points.
+    pub fn of_content(prepared: &Prepared, archives: &[Arc<PointArchive>]) -> Self {
+        let named = zip(&prepared.points, archives).map(|(point, archive)| {
+            let digest = archive_digest(archive.archive().digests());
+            (point.point.name.clone(), digest)
+        });
+        Self::of(LaunchManifest::new(
+            prepared.base.volume,
+            prepared.layout.size,
+            named.collect(),
+        ))
+    }
+
+    fn of(manifest: LaunchManifest) -> Self {
         let archives: BTreeMap<_, _> = manifest
             .archives
             .iter()

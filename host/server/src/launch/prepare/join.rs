@@ -14,6 +14,8 @@ pub struct Joined {
     /// Position in the profile of the first of them.
     pub order: usize,
     pub step: Step,
+    /// Place of its point among the volume's.
+    pub point: usize,
     /// Ids of the others.
     pub others: Vec<String>,
 }
@@ -28,16 +30,16 @@ pub struct Placed<'a> {
 
 /// Makes one of all steps whose generator joins them: under the id of the first, at the earliest point.
 pub fn join(placed: &[Placed<'_>]) -> Result<Vec<Joined>, Vec<Fault>> {
-    let mut joined: Vec<(Joined, usize)> = Vec::new();
+    let mut joined: Vec<Joined> = Vec::new();
     let mut first: BTreeMap<Digest, usize> = BTreeMap::new();
     let mut moved: BTreeMap<&str, String> = BTreeMap::new();
     let mut faults = Vec::new();
     for (order, one) in placed.iter().enumerate() {
         if let Some(into) = first.get(&one.plugin).filter(|_| one.joins) {
-            let (target, point) = &mut joined[*into];
+            let target = &mut joined[*into];
             moved.insert(&one.step.id, target.step.id.clone());
-            if one.point < *point {
-                *point = one.point;
+            if one.point < target.point {
+                target.point = one.point;
                 target.step.at.clone_from(&one.step.at);
             }
             target.others.push(one.step.id.clone());
@@ -47,19 +49,19 @@ pub fn join(placed: &[Placed<'_>]) -> Result<Vec<Joined>, Vec<Fault>> {
         if one.joins {
             first.insert(one.plugin, joined.len());
         }
-        let own = Joined {
+        joined.push(Joined {
             order,
             step: one.step.clone(),
+            point: one.point,
             others: Vec::new(),
-        };
-        joined.push((own, one.point));
+        });
     }
     if !faults.is_empty() {
         return Err(faults);
     }
     Ok(joined
         .into_iter()
-        .map(|(mut one, _)| {
+        .map(|mut one| {
             // Who waited for a step that is in another now waits for that one, and nobody for itself.
             let after: BTreeSet<String> = one
                 .step

@@ -57,20 +57,16 @@ impl Launches {
         }
         let mut steps: Vec<Vec<PreparedStep>> = points.iter().map(|_| Vec::new()).collect();
         for one in join(&placed).map_err(refused)? {
-            let Joined { order, step, .. } = one;
-            let names = |point: &&Point| point.name.as_str() == step.at;
-            let (Some(point), Some(plugin)) = (
-                points.iter().find(names),
-                plugins.get(&placed[order].plugin).cloned(),
-            ) else {
-                continue;
-            };
+            let Joined {
+                order, step, point, ..
+            } = one;
+            let (place, point) = (point, &points[point]);
+            let plugin = plugins[&placed[order].plugin].clone();
             let job = self.job(facts, &step, &plugin, point);
             let own = step
                 .stage
                 .unwrap_or_else(|| stage_of(plugin.descriptor().stage));
-            let place = points.iter().position(|other| other.name == point.name);
-            steps[place.unwrap_or_default()].push(PreparedStep {
+            steps[place].push(PreparedStep {
                 order: order as u32,
                 stage: own.max(floor_of(point)),
                 step,

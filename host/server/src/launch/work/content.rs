@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bootsplice_sinks::ArchivePromise;
-use bootsplice_volume::{LaunchManifest, archive_digest};
 use serde_json::json;
 
 use crate::launch::Launches;
@@ -39,19 +38,7 @@ impl Launches {
                 return Err(error);
             }
         };
-        let named = prepared
-            .points
-            .iter()
-            .zip(&archives)
-            .map(|(point, archive)| {
-                (
-                    point.point.name.clone(),
-                    archive_digest(archive.archive().digests()),
-                )
-            });
-        let manifest =
-            LaunchManifest::new(prepared.base.volume, prepared.layout.size, named.collect());
-        let ready = Ready::of(manifest);
+        let ready = Ready::of_content(prepared, &archives);
         let made = ready.made.clone();
         let _ = live.archives.set(archives.clone());
         // The record names the plan before a byte of it can reach a sink.

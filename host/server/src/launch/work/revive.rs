@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bootsplice_volume::{LaunchManifest, archive_digest};
-
 use crate::auth::Tenant;
 use crate::launch::Launches;
 use crate::launch::content::Recipient;
@@ -61,21 +59,7 @@ impl Launches {
             .make_content(&prepared, &who, &live.steps)
             .await
             .map_err(|error| Problem::new(Kind::Unavailable, error.detail))?;
-        let named = prepared
-            .points
-            .iter()
-            .zip(&archives)
-            .map(|(point, archive)| {
-                (
-                    point.point.name.clone(),
-                    archive_digest(archive.archive().digests()),
-                )
-            });
-        let ready = Ready::of(LaunchManifest::new(
-            prepared.base.volume,
-            prepared.layout.size,
-            named.collect(),
-        ));
+        let ready = Ready::of_content(&prepared, &archives);
         if launch.made.as_ref().is_some_and(|made| *made != ready.made) {
             self.live.lock().remove(id);
             let detail = format!(
