@@ -7,7 +7,7 @@ use crate::phase::Phases;
 use crate::{deb, run};
 
 /// The generators that are built in.
-pub const GENERATORS: &[&str] = &["config", "data", "script"];
+pub const GENERATORS: &[&str] = &["apt", "config", "data", "script"];
 
 pub fn everything(phases: &mut Phases) -> Result<()> {
     // Apart, so that the server's build of the sandbox stays without a compiler in it.
