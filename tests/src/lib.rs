@@ -11,6 +11,7 @@ pub mod console;
 pub mod download;
 pub mod host;
 pub mod machine;
+pub mod mirror;
 pub mod places;
 pub mod wide;
 

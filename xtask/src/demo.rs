@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bootsplice_tests::{Host, Machine, Network, places};
+use bootsplice_tests::{Host, Machine, Network, mirror, places};
 use serde_json::{Value, json};
 
 use crate::phase::Phases;
@@ -17,8 +17,10 @@ use crate::run;
 /// How long the guest may take, all in all. Emulated processors need about a minute for Debian alone.
 const BOOT_LIMIT: Duration = Duration::from_secs(900);
 
-/// What the profile's own service writes to the console as its last act.
+/// What the profile's last step writes to the console, once its page was served.
 const LAST_WORDS: &str = "web-developer is ready";
+/// What else it says there: who serves, and the page.
+const PROOFS: [&str; 3] = ["nginx version", "PostgreSQL ", "GET http://localhost/"];
 
 /// What each line of the agent on the console begins with.
 const AGENT: &str = "bootsplice";
@@ -44,12 +46,13 @@ pub fn run(phases: &mut Phases) -> Result<()> {
             .args(["volume", "import"])
             .arg(places::image())
             .args(["--store", &store, "--name", "debian-12"]);
-        import.args(["--point", "base=64MiB", "--point", "users=64MiB"]);
+        import.args(["--point", "base=128MiB", "--point", "users=64MiB"]);
         run::loud(import)
     })?;
     let host = phases.run("start the host", || {
-        let config =
-            format!("volumes = {store:?}\n\n[[sinks]]\nname = \"disks\"\ndirectory = {disks:?}\n");
+        let (networks, grants) = mirror::configuration()?;
+        let sink = format!("[[sinks]]\nname = \"disks\"\ndirectory = {disks:?}");
+        let config = format!("volumes = {store:?}\n{networks}\n{sink}\n\n{grants}");
         Host::start(&state, &config)
     })?;
     println!("host at {}, log in {}", host.url(), host.log().display());
@@ -158,7 +161,8 @@ fn boot(disk: &Path, console: &Path) -> Result<()> {
     machine.watch(BOOT_LIMIT, |line| {
         let text = &line.text;
         let said_by_agent = text.contains(AGENT);
-        if said_by_agent || text.contains(LAST_WORDS) {
+        let proof = PROOFS.iter().any(|said| text.contains(said));
+        if said_by_agent || proof || text.contains(LAST_WORDS) {
             println!("{line}");
         }
         ready |= text.contains(LAST_WORDS);

@@ -8,13 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use bootsplice_tests::mirror::{self, RELEASE};
 use bootsplice_tests::places;
 use sha2::{Digest, Sha256};
 
 use crate::phase::Phases;
 use crate::{deb, run};
-
-const RELEASE: &str = "bookworm";
 
 /// Drivers of the disks that virtual machines have.
 const DISK_DRIVERS: &str =
@@ -133,7 +132,11 @@ fn mmdebstrap(recipe: &Recipe, tar: &Path) -> Result<()> {
     words.push(&boot_menu);
     let tar = tar.display().to_string();
     words.extend([RELEASE, &tar]);
-    let sources = sources()?;
+    let sources = mirror::sources()?;
+    let sources: Vec<String> = sources
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     words.extend(sources.iter().map(String::as_str));
     run::quiet(run::as_root("env", &words))?;
     if !run::root_is_reachable() {
@@ -145,44 +148,6 @@ fn mmdebstrap(recipe: &Recipe, tar: &Path) -> Result<()> {
         rustix::process::getegid().as_raw()
     );
     run::quiet(run::as_root("chown", &[&owner, &tar])).map(|_| ())
-}
-
-/// The files of this machine's apt configuration that name Debian's release.
-fn sources() -> Result<Vec<String>> {
-    let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    if let Ok(folder) = fs::read_dir("/etc/apt/sources.list.d") {
-        files.extend(folder.filter_map(|entry| Some(entry.ok()?.path())));
-    }
-    files.sort();
-    let debian = |path: &PathBuf| {
-        let known = path
-            .extension()
-            .is_some_and(|kind| kind == "list" || kind == "sources");
-        known && fs::read_to_string(path).is_ok_and(|text| names_release(&text))
-    };
-    let found: Vec<String> = files
-        .iter()
-        .filter(|path| debian(path))
-        .map(|path| path.display().to_string())
-        .collect();
-    if found.is_empty() {
-        bail!(
-            "no file of /etc/apt names a mirror with {RELEASE}: add one, for example to /etc/apt/sources.list"
-        );
-    }
-    Ok(found)
-}
-
-/// Whether one of its lines offers the release itself, not a suite of some other archive.
-fn names_release(text: &str) -> bool {
-    text.lines().map(str::trim).any(|line| {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("Suites:") => words.any(|word| word == RELEASE),
-            Some("deb") => words.any(|word| word == RELEASE),
-            _ => false,
-        }
-    })
 }
 
 fn cache_folder() -> PathBuf {
@@ -206,26 +171,4 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn apt_sources_of_other_archives_are_left_out() {
-        assert!(names_release(
-            "deb http://mirror.example/debian bookworm main\n"
-        ));
-        assert!(names_release(
-            "Types: deb\nSuites: bookworm bookworm-updates\n"
-        ));
-        assert!(!names_release("Types: deb\nSuites: bookworm-backports\n"));
-        assert!(!names_release(
-            "# deb http://mirror.example/debian bookworm main\n"
-        ));
-        assert!(!names_release(
-            "deb http://mirror.example/node nodistro main\n"
-        ));
-    }
 }
