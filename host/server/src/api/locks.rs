@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use bootsplice_content::Digest;
-use bootsplice_engine::contract::Pin;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -12,7 +11,7 @@ use utoipa::ToSchema;
 use crate::app::AppState;
 use crate::auth::{Caller, Verb};
 use crate::extract::Json;
-use crate::launch::lock::PointLock;
+use crate::launch::lock::{PinView, PointLock};
 use crate::launch::prepare::{LockChoice, Wanted};
 use crate::launch::request::{Draft, Instance};
 use crate::problem::{Kind, Problem, ProblemBody};
@@ -71,17 +70,6 @@ pub struct LockedStepView {
     pub plugin: Digest,
     pub needs_instance: bool,
     pub pins: Vec<PinView>,
-}
-
-/// One artefact.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct PinView {
-    pub name: String,
-    pub version: String,
-    pub urls: Vec<String>,
-    #[schema(value_type = String)]
-    pub digest: Digest,
-    pub size: u64,
 }
 
 /// Tells or renews the lock of a profile on a volume.
@@ -149,20 +137,6 @@ impl LockView {
             digest: lock.digest(),
             resolved: lock.resolved,
             steps: steps.collect(),
-        }
-    }
-}
-
-// === impl PinView ===
-
-impl PinView {
-    fn of(pin: &Pin) -> Self {
-        Self {
-            name: pin.name.clone(),
-            version: pin.version.clone(),
-            urls: pin.urls.clone(),
-            digest: pin.digest,
-            size: pin.size,
         }
     }
 }

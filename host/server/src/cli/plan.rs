@@ -2,9 +2,11 @@
 
 use clap::Args;
 use reqwest::Method;
+use url::Url;
 
 use super::request::Request;
 use super::{Failure, Global, Output};
+use crate::launch::lock::PinView;
 use crate::launch::plan::Plan;
 
 /// Show what a launch would do: every step, entry, byte and size. Nothing is recorded.
@@ -44,11 +46,15 @@ fn plan_text(plan: &Plan) -> String {
                 "\n  {} ({}, stage {}): {} entries, {} bytes",
                 step.id, step.generator, step.stage, step.entries, step.bytes
             ));
-            for pin in &step.pins {
+            if !step.pins.is_empty() {
+                let bytes: u64 = step.pins.iter().map(|pin| pin.size).sum();
+                let count = step.pins.len();
                 text.push_str(&format!(
-                    "\n    pinned {} {} ({} bytes)",
-                    pin.name, pin.digest, pin.size
+                    "\n    {count} pinned, {bytes} bytes to fetch unless they are here"
                 ));
+            }
+            for pin in &step.pins {
+                text.push_str(&format!("\n    pinned {}", pin_text(pin)));
             }
             for entry in &step.paths {
                 let own = if entry.instance { ", per instance" } else { "" };
@@ -61,6 +67,37 @@ fn plan_text(plan: &Plan) -> String {
                 text.push_str(&format!("\n    note: {note}"));
             }
         }
+    }
+    text
+}
+
+/// What it is, how large, why it is here, where it comes from and who signed for it.
+fn pin_text(pin: &PinView) -> String {
+    let mut text = format!("{} ({} bytes)", pin.name, pin.size);
+    let reason = pin.attribute("reason");
+    if !reason.is_empty() {
+        text.push_str(&format!(
+            ", {}",
+            reason
+                .replacen("-of ", " of ", 1)
+                .replacen("-for ", " for ", 1)
+        ));
+    }
+    let host = pin.urls.first().and_then(|url| Url::parse(url).ok());
+    let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let place = [host, pin.attribute("suite"), pin.attribute("component")];
+    let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
+    if !place.is_empty() {
+        text.push_str(&format!(", from {}", place.join(" ")));
+    }
+    // The last sixteen digits of a fingerprint are what people know a key by.
+    let keys = pin.attribute("signed-by").split_whitespace();
+    let keys: Vec<&str> = keys
+        .map(|key| &key[key.len().saturating_sub(16)..])
+        .collect();
+    match keys.as_slice() {
+        [] => text.push_str(&format!(", {}", pin.digest)),
+        keys => text.push_str(&format!(", signed by {}", keys.join(" "))),
     }
     text
 }

@@ -1,9 +1,10 @@
 //! Locks: what `resolve` decided for the steps at one point, chosen once (RFC 0004).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bootsplice_content::Digest;
-use bootsplice_engine::contract::StepLock;
+use bootsplice_engine::contract::{Pin, StepLock};
 use bootsplice_engine::key::canonical_digest;
 use bootsplice_store::{Document, Store, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,20 @@ pub struct LockedStep {
 #[derive(Clone, Debug)]
 pub struct Locks {
     store: Arc<dyn Store>,
+}
+
+/// One artefact that a step is pinned to, as callers see it.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PinView {
+    pub name: String,
+    pub version: String,
+    pub urls: Vec<String>,
+    #[schema(value_type = String)]
+    pub digest: Digest,
+    pub size: u64,
+    /// What its generator says of it: of a package its `reason`, `architecture`, `source`, `suite`, and by which keys it is `signed-by`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// For which work a lock is.
@@ -84,6 +99,26 @@ impl PointLock {
             sum.saturating_add(step.lock.pinned_bytes())
                 .saturating_add(step.lock.max_output)
         })
+    }
+}
+
+// === impl PinView ===
+
+impl PinView {
+    pub fn of(pin: &Pin) -> Self {
+        Self {
+            name: pin.name.clone(),
+            version: pin.version.clone(),
+            urls: pin.urls.clone(),
+            digest: pin.digest,
+            size: pin.size,
+            attributes: pin.attributes.iter().cloned().collect(),
+        }
+    }
+
+    /// What is said of it under `name`; empty when nothing is.
+    pub fn attribute(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::Launches;
 use super::archive::PointArchive;
 use super::content::{Recipient, StepProgress, Steps};
+use super::lock::PinView;
 use super::prepare::{LockChoice, Prepared, Wanted};
 use super::request::LaunchRequest;
 use crate::auth::Tenant;
@@ -57,7 +58,7 @@ pub struct PlannedStep {
     pub stage: String,
     /// `cached` or `generated`: whether a launch now would run its generator.
     pub content: StepProgress,
-    pub pins: Vec<PlannedPin>,
+    pub pins: Vec<PinView>,
     pub entries: u64,
     /// Bytes of its files.
     pub bytes: u64,
@@ -66,16 +67,6 @@ pub struct PlannedStep {
     /// What runs after the entries are in place, in order.
     pub actions: Vec<String>,
     pub notes: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PlannedPin {
-    pub name: String,
-    pub version: String,
-    pub size: u64,
-    #[schema(value_type = String)]
-    pub digest: Digest,
-    pub urls: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -220,18 +211,7 @@ fn planned_step(
                 state: super::content::StepState::Generated,
             }),
         pins: lock
-            .map(|lock| {
-                lock.pins
-                    .iter()
-                    .map(|pin| PlannedPin {
-                        name: pin.name.clone(),
-                        version: pin.version.clone(),
-                        size: pin.size,
-                        digest: pin.digest,
-                        urls: pin.urls.clone(),
-                    })
-                    .collect()
-            })
+            .map(|lock| lock.pins.iter().map(PinView::of).collect())
             .unwrap_or_default(),
         entries: entries.clone().count() as u64,
         bytes: entries.clone().map(|(_, entry)| entry.size).sum(),

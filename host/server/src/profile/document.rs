@@ -67,7 +67,7 @@ pub struct Step {
     /// Seconds before the first retry, doubled each time, 1 to 3,600. 5 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<u32>,
-    /// Seconds after which the step has failed, 1 to 86,400. 300 when absent.
+    /// Seconds after which the step has failed, 1 to 86,400. When absent 3,600 in the stage `packages` and 300 in the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
 }
@@ -194,7 +194,14 @@ impl Profile {
 impl Step {
     pub const RETRIES: u32 = 3;
     pub const BACKOFF: u32 = 5;
-    pub const TIMEOUT: u32 = 300;
+
+    /// Seconds that a step of `stage` has when it does not say: packages are unpacked and configured by the hundred.
+    pub fn timeout_in(stage: Stage) -> u32 {
+        match stage {
+            Stage::Packages => 3600,
+            Stage::Files | Stage::Late => 300,
+        }
+    }
 }
 
 // === impl Saved ===

@@ -149,7 +149,7 @@ fn manifest_step(
             _ => 0,
         },
         backoff: one.step.backoff.unwrap_or(Step::BACKOFF),
-        timeout: one.step.timeout.unwrap_or(Step::TIMEOUT),
+        timeout: one.step.timeout.unwrap_or(Step::timeout_in(stage)),
         shared,
         instance,
     })

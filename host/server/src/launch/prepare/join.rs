@@ -6,7 +6,7 @@ use bootsplice_content::Digest;
 use serde_json::{Map, Value};
 
 use crate::problem::Fault;
-use crate::profile::{OnFailure, Step};
+use crate::profile::{OnFailure, Stage, Step};
 
 /// A step as it is run: its own, or several made one.
 #[derive(Clone, Debug)]
@@ -87,7 +87,14 @@ fn unite(target: &mut Joined, step: &Step, order: usize, faults: &mut Vec<Fault>
         (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
         (mine, theirs) => mine.or(theirs),
     };
-    one.timeout = one.timeout.max(step.timeout);
+    one.timeout = match (one.timeout, step.timeout) {
+        (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
+        // Who does not say has what its stage gives.
+        (Some(said), None) | (None, Some(said)) => {
+            Some(said.max(Step::timeout_in(Stage::Packages)))
+        }
+        (None, None) => None,
+    };
     one.retries = one.retries.max(step.retries);
     one.backoff = one.backoff.max(step.backoff);
     let care = |policy| match policy {
@@ -186,7 +193,11 @@ mod tests {
             Value::Object(one.step.with.clone()),
             json!({"packages": ["nginx", "jq", "postgresql"], "recommends": false, "hold": ["postgresql"]})
         );
-        assert_eq!(one.step.timeout, Some(900));
+        assert_eq!(
+            one.step.timeout,
+            Some(3600),
+            "what the other had by its stage"
+        );
         assert!(one.step.after.is_empty(), "nobody waits for itself");
         assert_eq!(joined[1].step.after, ["web"]);
     }
