@@ -57,9 +57,14 @@ pub fn parse(text: &str) -> Result<Vec<Vec<Atom<'_>>>> {
             // Trailing commas are found in real archives, and dpkg takes them.
             continue;
         }
-        groups.push(group.split('|').map(atom).collect::<Result<Vec<_>>>()?);
+        groups.push(self::group(group)?);
     }
     Ok(groups)
+}
+
+/// The alternatives of one group.
+pub fn group(text: &str) -> Result<Vec<Atom<'_>>> {
+    text.split('|').map(atom).collect()
 }
 
 /// One alternative by itself.

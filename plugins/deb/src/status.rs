@@ -1,16 +1,22 @@
 //! What an image has installed: dpkg's `status` (dpkg-query(1), "Package states") and apt's `extended_states`.
 
+mod ties;
+
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use crate::control::{Stanza, stanzas, text};
 use crate::index::{List, MultiArch, Priority};
 use crate::relation;
 use crate::{Error, Result};
+pub(crate) use ties::{About, Tie, Ties, architecture, means};
 
 /// All packages that are unpacked in an image.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     packages: Vec<Installed>,
+    /// Made when a request first asks, and kept for the next ones.
+    ties: OnceLock<Arc<Ties>>,
 }
 
 /// One package that is unpacked.
@@ -69,7 +75,10 @@ impl Status {
                 packages.extend(Installed::read(&stanza)?);
             }
         }
-        Ok(Self { packages })
+        Ok(Self {
+            packages,
+            ties: OnceLock::new(),
+        })
     }
 
     /// Adds apt's marks: which packages were installed for others' sake.
@@ -98,6 +107,18 @@ impl Status {
     /// The packages, in the file's order.
     pub fn packages(&self) -> &[Installed] {
         &self.packages
+    }
+
+    /// What ties the packages together.
+    pub(crate) fn ties(&self, architectures: &[String]) -> Result<Arc<Ties>> {
+        match self.ties.get() {
+            Some(known) if known.architectures == architectures => Ok(known.clone()),
+            _ => {
+                let ties = Arc::new(Ties::new(self, architectures)?);
+                let _ = self.ties.set(ties.clone());
+                Ok(ties)
+            }
+        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! All packages of a request under one numbering: those of the indexes, the installed ones and those by their own files. Loaded by name, when asked.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use bootsplice_resolver::{Candidates, Name, Solvable};
+use bootsplice_resolver::{Candidates, Choice, Name, Solvable};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Extra, Input};
 use crate::control::Stanza;
-use crate::index::{Index, MultiArch, OriginId, Priority};
+use crate::index::{MultiArch, OriginId, Priority};
 use crate::relation::{self, Qualifier};
-use crate::status::Installed;
-use crate::version;
+use crate::status::{self, Installed, Ties};
 use crate::{Error, Result};
 
 /// A number for a name, whatever the architecture.
@@ -23,35 +22,29 @@ pub(super) struct Catalog<'a> {
     pub input: &'a Input<'a>,
     /// Control files of the extras.
     pub extras: Vec<Installed>,
-    tables: RefCell<Tables>,
-    /// Which of the status' packages, and which extras, have a name.
-    by_name: HashMap<&'a str, Vec<usize>>,
-    extras_by_name: HashMap<String, Vec<usize>>,
-    /// What the installed and the extras provide: (name's number, own name, version, of which).
-    provided: FxHashMap<Group, Vec<OwnProvider>>,
+    pub(super) tables: RefCell<Tables>,
+    /// What the installed packages have to do with each other.
+    pub ties: Arc<Ties>,
+    /// Whether what is installed and stays as it is is left out of the search; see [`base`](super::base).
+    pub(super) lean: Cell<bool>,
     pub(super) candidates: RefCell<FxHashMap<Name, Rc<Candidates>>>,
     /// Candidates that requests chose.
     pub(super) chosen: RefCell<FxHashMap<Name, Solvable>>,
     /// Installed names whose candidate is tried before what is installed.
     pub(super) favored: RefCell<FxHashSet<Name>>,
-    pub(super) siblings: RefCell<Option<Rc<super::sibling::Siblings>>>,
+    pub(super) siblings: RefCell<FxHashMap<Group, Rc<Vec<Choice>>>>,
 }
 
+/// What was loaded so far.
 #[derive(Default)]
-struct Tables {
+pub(super) struct Tables {
     names: Vec<Rc<str>>,
-    numbers: HashMap<Rc<str>, Group>,
-    loaded: FxHashMap<Group, Rc<Loaded>>,
-    /// Numbers of an index's names, by index.
+    numbers: FxHashMap<Rc<str>, Group>,
+    pub loaded: FxHashMap<Group, Rc<Loaded>>,
+    /// Numbers of an index's names, by index, and back.
     local: Vec<FxHashMap<u32, Group>>,
-    versions: Vec<Rc<Version>>,
-}
-
-#[derive(Clone)]
-struct OwnProvider {
-    group: Group,
-    version: Option<Box<str>>,
-    place: Place,
+    back: Vec<FxHashMap<Group, u32>>,
+    pub versions: Vec<Rc<Version>>,
 }
 
 /// One name, all architectures.
@@ -69,7 +62,7 @@ pub(super) struct Loaded {
 pub(super) struct Provides {
     pub group: Group,
     pub version: Option<Box<str>>,
-    place: Place,
+    pub place: Place,
 }
 
 /// Where a version is from.
@@ -100,8 +93,10 @@ pub(super) struct Version {
     /// Where the best copy is. For what is installed and also in an index: installed.
     pub place: Place,
     /// All places, for providers.
-    places: Vec<Place>,
+    pub places: Vec<Place>,
     pub origins: Vec<(usize, OriginId)>,
+    /// The names that it provides in its place, by that place's numbers: an index's, or none for other places.
+    pub provides: Vec<u32>,
 }
 
 // === impl Catalog ===
@@ -125,68 +120,24 @@ impl<'a> Catalog<'a> {
             .iter()
             .map(control)
             .collect::<Result<Vec<_>>>()?;
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (number, package) in input.status.packages().iter().enumerate() {
-            by_name.entry(&*package.name).or_default().push(number);
-        }
-        let mut extras_by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        for (number, package) in extras.iter().enumerate() {
-            extras_by_name
-                .entry(package.name.to_string())
-                .or_default()
-                .push(number);
-        }
-        let mut catalog = Self {
+        let ties = input.status.ties(input.architectures)?;
+        let count = input.indexes.len();
+        let tables = Tables {
+            local: vec![FxHashMap::default(); count],
+            back: vec![FxHashMap::default(); count],
+            ..Tables::default()
+        };
+        Ok(Self {
             input,
             extras,
-            tables: RefCell::default(),
-            by_name,
-            extras_by_name,
-            provided: FxHashMap::default(),
+            ties,
+            lean: Cell::new(false),
+            tables: RefCell::new(tables),
             candidates: RefCell::default(),
             chosen: RefCell::default(),
             favored: RefCell::default(),
             siblings: RefCell::default(),
-        };
-        catalog.tables.borrow_mut().local = vec![FxHashMap::default(); input.indexes.len()];
-        catalog.gather_provided()?;
-        for index in input.indexes {
-            index.prefetch(input.status.packages().iter().map(|package| &*package.name))?;
-        }
-        Ok(catalog)
-    }
-
-    fn gather_provided(&mut self) -> Result<()> {
-        let mut provided: FxHashMap<Group, Vec<OwnProvider>> = FxHashMap::default();
-        let installed = self
-            .input
-            .status
-            .packages()
-            .iter()
-            .map(|package| (package, Place::Installed));
-        let extras = self
-            .extras
-            .iter()
-            .enumerate()
-            .map(|(number, package)| (package, Place::Extra(number)));
-        for (package, place) in installed.chain(extras) {
-            if package.provides.is_empty() {
-                continue;
-            }
-            let group = self.group(&package.name);
-            for atom in relation::parse(&package.provides)?.into_iter().flatten() {
-                provided
-                    .entry(self.group(atom.name))
-                    .or_default()
-                    .push(OwnProvider {
-                        group,
-                        version: atom.constraint.map(|(_, version)| version.into()),
-                        place,
-                    });
-            }
-        }
-        self.provided = provided;
-        Ok(())
+        })
     }
 
     /// The number of a name.
@@ -207,9 +158,25 @@ impl<'a> Catalog<'a> {
         if let Some(&group) = self.tables.borrow().local[index].get(&local) {
             return Ok(group);
         }
-        let group = self.group(&self.input.indexes[index].name(local)?);
-        self.tables.borrow_mut().local[index].insert(local, group);
+        let group = self.input.indexes[index].with_text(local, |name| self.group(name))?;
+        let mut tables = self.tables.borrow_mut();
+        tables.local[index].insert(local, group);
+        tables.back[index].insert(group, local);
         Ok(group)
+    }
+
+    /// The number that an index has for a name.
+    pub fn number_in(&self, index: usize, group: Group) -> Result<Option<u32>> {
+        if let Some(&local) = self.tables.borrow().back[index].get(&group) {
+            return Ok(Some(local));
+        }
+        let Some(local) = self.input.indexes[index].find(&self.group_name(group))? else {
+            return Ok(None);
+        };
+        let mut tables = self.tables.borrow_mut();
+        tables.local[index].insert(local, group);
+        tables.back[index].insert(group, local);
+        Ok(Some(local))
     }
 
     pub fn group_name(&self, group: Group) -> Rc<str> {
@@ -246,90 +213,35 @@ impl<'a> Catalog<'a> {
 
     /// What is installed, in the status' order.
     pub fn installed(&self) -> Result<Vec<(Name, Solvable)>> {
+        for index in self.input.indexes {
+            let packages = self.input.status.packages().iter();
+            index.prefetch(packages.map(|package| &*package.name))?;
+        }
         let mut found = Vec::with_capacity(self.input.status.packages().len());
-        for (number, package) in self.input.status.packages().iter().enumerate() {
-            let group = self.group(&package.name);
-            let loaded = self.load(group)?;
-            for (architecture, versions) in loaded.versions.iter().enumerate() {
-                for &solvable in versions {
-                    if self.version(solvable).installed == Some(number) {
-                        found.push((self.name(group, architecture), solvable));
-                    }
+        for number in 0..self.input.status.packages().len() {
+            found.extend(self.installed_as(number)?);
+        }
+        Ok(found)
+    }
+
+    /// What a package of the status is here. None: of an architecture that is not the image's.
+    pub fn installed_as(&self, number: usize) -> Result<Option<(Name, Solvable)>> {
+        let group = self.group(&self.input.status.packages()[number].name);
+        let loaded = self.load(group)?;
+        for (architecture, versions) in loaded.versions.iter().enumerate() {
+            for &solvable in versions {
+                if self.version(solvable).installed == Some(number) {
+                    return Ok(Some((self.name(group, architecture), solvable)));
                 }
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// Whether the image does not work without it.
     pub fn is_vital(&self, solvable: Solvable) -> bool {
         let version = self.version(solvable);
         version.essential || version.important || version.protected
-    }
-
-    /// Everything of a name.
-    pub fn load(&self, group: Group) -> Result<Rc<Loaded>> {
-        if let Some(loaded) = self.tables.borrow().loaded.get(&group) {
-            return Ok(loaded.clone());
-        }
-        let name = self.group_name(group);
-        let mut found: Vec<Version> = Vec::new();
-        let mut providers = Vec::new();
-        let mut order = (usize::MAX, u32::MAX);
-        for &number in self.by_name.get(&*name).into_iter().flatten() {
-            let package = &self.input.status.packages()[number];
-            found.extend(self.own(group, package, Place::Installed, Some(number)));
-        }
-        for &number in self.extras_by_name.get(&*name).into_iter().flatten() {
-            let package = &self.extras[number];
-            let version = self.own(group, package, Place::Extra(number), None);
-            merge(&mut found, version);
-        }
-        for (index, indexed) in self.input.indexes.iter().enumerate() {
-            let Some(local) = indexed.find(&name)? else {
-                continue;
-            };
-            order = order.min((index, local));
-            self.tables.borrow_mut().local[index].insert(local, group);
-            let (entries, provides) = indexed.entries(local)?;
-            for entry in entries {
-                let version = self.indexed(group, index, indexed, entry);
-                merge(&mut found, version);
-            }
-            for provider in provides {
-                providers.push(Provides {
-                    group: self.group_of(index, provider.name)?,
-                    version: provider.version,
-                    place: Place::Index {
-                        index,
-                        record: provider.record,
-                    },
-                });
-            }
-        }
-        for own in self.provided.get(&group).into_iter().flatten() {
-            providers.push(Provides {
-                group: own.group,
-                version: own.version.clone(),
-                place: own.place,
-            });
-        }
-        let mut tables = self.tables.borrow_mut();
-        let mut versions = vec![Vec::new(); self.input.architectures.len()];
-        // Stable: of equal versions the installed one first, then in the order of the sources.
-        found.sort_by(|a, b| version::compare(&b.text, &a.text));
-        for version in found {
-            let solvable = Solvable(tables.versions.len() as u32);
-            versions[version.architecture].push(solvable);
-            tables.versions.push(Rc::new(version));
-        }
-        let loaded = Rc::new(Loaded {
-            versions,
-            providers,
-            order,
-        });
-        tables.loaded.insert(group, loaded.clone());
-        Ok(loaded)
     }
 
     /// The solvables among `candidates` that a provider means.
@@ -340,115 +252,20 @@ impl<'a> Catalog<'a> {
         }
     }
 
-    /// None: of an architecture that is not the image's.
-    fn own(
-        &self,
-        group: Group,
-        package: &Installed,
-        place: Place,
-        installed: Option<usize>,
-    ) -> Option<Version> {
-        let (architecture, all) = self.architecture(&package.architecture)?;
-        Some(Version {
-            group,
-            architecture,
-            all,
-            text: package.version.clone(),
-            multi_arch: package.multi_arch,
-            essential: package.essential,
-            important: package.important,
-            protected: package.protected,
-            priority: package.priority,
-            phased: None,
-            source: package.source.clone(),
-            source_version: package.source_version.clone(),
-            installed,
-            place,
-            places: vec![place],
-            origins: Vec::new(),
-        })
-    }
-
-    fn indexed(
-        &self,
-        group: Group,
-        index: usize,
-        indexed: &Index<'_>,
-        entry: crate::index::Entry,
-    ) -> Option<Version> {
-        let (architecture, all) =
-            self.architecture(&indexed.architectures()[usize::from(entry.architecture)])?;
-        let place = Place::Index {
-            index,
-            record: entry.record,
-        };
-        Some(Version {
-            group,
-            architecture,
-            all,
-            text: entry.version,
-            multi_arch: entry.multi_arch,
-            essential: entry.essential,
-            important: entry.important,
-            protected: entry.protected,
-            priority: entry.priority,
-            phased: entry.phased,
-            source: entry.source,
-            source_version: entry.source_version,
-            installed: None,
-            place,
-            places: vec![place],
-            origins: entry
-                .origins
-                .into_iter()
-                .map(|origin| (index, origin))
-                .collect(),
-        })
-    }
-
     /// The number of an architecture, and whether it is `all`.
     pub fn architecture(&self, name: &str) -> Option<(usize, bool)> {
-        if name == "all" {
-            return Some((0, true));
-        }
-        let number = self
-            .input
-            .architectures
-            .iter()
-            .position(|known| known == name)?;
-        Some((number, false))
+        status::architecture(name, self.input.architectures)
     }
 
     /// Whether a relation of a package of architecture `from` means a package of this architecture.
     pub fn means(&self, qualifier: Qualifier<'_>, from: usize, version: &Version) -> bool {
-        match qualifier {
-            Qualifier::Implicit => {
-                version.architecture == from || version.multi_arch == MultiArch::Foreign
-            }
-            Qualifier::Any => {
-                version.architecture == from || version.multi_arch == MultiArch::Allowed
-            }
-            Qualifier::Native => version.architecture == 0,
-            Qualifier::Architecture(name) => self.input.architectures[version.architecture] == name,
-        }
-    }
-}
-
-/// Adds a version, or its places to an equal one's.
-fn merge(found: &mut Vec<Version>, version: Option<Version>) {
-    let Some(version) = version else {
-        return;
-    };
-    let equal = found
-        .iter_mut()
-        .find(|known| known.text == version.text && known.architecture == version.architecture);
-    match equal {
-        Some(known) => {
-            known.places.extend_from_slice(&version.places);
-            known.origins.extend_from_slice(&version.origins);
-            known.phased = known.phased.or(version.phased);
-        }
-        None => found.push(version),
+        status::means(
+            qualifier,
+            from,
+            version.architecture,
+            version.multi_arch,
+            self.input.architectures,
+        )
     }
 }
 

@@ -1,7 +1,10 @@
 //! The closure of a request: which packages an image lacks, and why each of them comes along.
 
+mod base;
 mod catalog;
 mod choose;
+mod hits;
+mod load;
 mod near;
 mod phase;
 mod refusal;
@@ -11,7 +14,7 @@ mod sibling;
 mod tests;
 mod wish;
 
-use bootsplice_resolver::{Answer, Name, Problem, Solvable, SolveError, solve};
+use bootsplice_resolver::{Answer, Name, Solvable, SolveError, solve};
 
 use crate::index::Index;
 use crate::origin::Origin;
@@ -152,21 +155,8 @@ pub struct Plan {
 pub fn resolve(input: &Input<'_>) -> Result<Plan> {
     let catalog = Catalog::new(input)?;
     let wishes = wish::wishes(&catalog, input)?;
-    let mut problem = Problem {
-        wishes: wishes.wanted,
-        forbids: wishes.forbidden,
-        stop: input.stop,
-        ..Problem::default()
-    };
-    for (name, installed) in catalog.installed()? {
-        let may_go = input.policy.allow_removals && !catalog.is_vital(installed);
-        if may_go || wishes.removed.contains(&name) {
-            problem.keep_if_possible.push(name);
-        } else {
-            problem.keep.push(name);
-        }
-    }
-    let answer = settle(&catalog, input, &problem)?;
+    catalog.begin(&wishes);
+    let answer = settle(&catalog, input, &wishes)?;
     let mut plan = Plan {
         visited: answer.visited,
         ..Plan::default()
@@ -190,11 +180,12 @@ const MOST_ROUNDS: usize = 16;
 
 /// Solves until every installed package that can move along with another of its source does. What is installed is decided first, and what is soft
 /// gives way to it; so the upgrades that an answer calls for are favoured, and the problem is solved again.
-fn settle(catalog: &Catalog<'_>, input: &Input<'_>, problem: &Problem<'_>) -> Result<Answer> {
+fn settle(catalog: &Catalog<'_>, input: &Input<'_>, wishes: &wish::Wishes) -> Result<Answer> {
     let mut rounds = 0;
     loop {
-        let answer = match solve(catalog, problem) {
+        let answer = match solve(catalog, &catalog.problem(wishes)?) {
             Ok(answer) => answer,
+            Err(SolveError::Refused(_)) if catalog.lean.replace(false) => continue,
             Err(SolveError::Refused(story)) => {
                 let suggestions = refusal::suggestions(catalog, input, &story)?;
                 return Err(Error::Unsatisfiable { story, suggestions });

@@ -1,4 +1,4 @@
-//! Relations as the resolver wants them: ordered choices among real packages, virtual ones resolved to who provides them.
+//! What a package asks for and rules out, as the resolver wants it.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use bootsplice_resolver::{
 
 use super::catalog::{Catalog, Group, Place, Version};
 use super::frozen;
-use crate::index::{List, MultiArch, Priority};
+use crate::index::{AtomId, List, MultiArch};
 use crate::relation::{self, Atom};
 use crate::{Error, Result};
 
@@ -18,27 +18,11 @@ const SIBLING: u32 = 1 << 30;
 /// Labels of the rule that equal versions of all architectures go together.
 const LOCKSTEP: u32 = SIBLING + 1;
 
+/// Labels of what follows from packages that are installed.
+pub(super) const BASE: u32 = SIBLING + 2;
+
 /// What is called with each group of relations: its list, its number within all lists, its alternatives.
 type EachGroup<'f> = dyn FnMut(List, u32, &[(Group, Atom<'_>)]) -> Result<()> + 'f;
-
-/// One package that an alternative means.
-struct Hit {
-    name: Name,
-    solvables: Vec<Solvable>,
-    rank: Rank,
-}
-
-/// apt's order among the packages that one alternative means (`CompareProviders`), the better the smaller; last the name that apt met last.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Rank {
-    not_installed: bool,
-    virtually: bool,
-    not_essential: bool,
-    not_important: bool,
-    foreign: usize,
-    priority: Priority,
-    order: std::cmp::Reverse<(usize, u32)>,
-}
 
 // === impl Universe for Catalog ===
 
@@ -66,6 +50,7 @@ impl Universe for Catalog<'_> {
             None => super::wish::text(self.input, label as usize),
             Some(_) if label == SIBLING => "the same version of its source".to_owned(),
             Some(_) if label == LOCKSTEP => "equal versions in all architectures".to_owned(),
+            Some(_) if label == BASE => "what is installed to stay".to_owned(),
             Some(solvable) => self.relation_text(solvable, label).unwrap_or_default(),
         }
     }
@@ -84,6 +69,7 @@ impl Catalog<'_> {
                 List::Conflicts | List::Breaks => self.forbid(&version, label, atoms, &mut found),
                 _ => Ok(()),
             })?;
+            self.touch(&version, &mut found)?;
             return Ok(found);
         }
         let name = self.group_name(version.group);
@@ -93,7 +79,9 @@ impl Catalog<'_> {
         let mut soft = Vec::new();
         self.each_group(&version, &mut |list, label, atoms| match list {
             List::PreDepends | List::Depends => {
-                let choices = self.choices(&version, atoms)?;
+                let Some(choices) = self.open_choices(&version, atoms)? else {
+                    return Ok(());
+                };
                 // An image whose own packages lack something is taken as it is.
                 if !(installed && choices.is_empty()) {
                     found.requires.push(Dependency {
@@ -113,11 +101,13 @@ impl Catalog<'_> {
                 if installed || !follows || !self.is_news(&before, atoms)? {
                     return Ok(());
                 }
-                soft.push(Dependency {
-                    link: Link::Recommends,
-                    label,
-                    choices: self.choices(&version, atoms)?,
-                });
+                if let Some(choices) = self.open_choices(&version, atoms)? {
+                    soft.push(Dependency {
+                        link: Link::Recommends,
+                        label,
+                        choices,
+                    });
+                }
                 Ok(())
             }
             List::Conflicts | List::Breaks => self.forbid(&version, label, atoms, &mut found),
@@ -127,6 +117,7 @@ impl Catalog<'_> {
         }
         found.requires.append(&mut soft);
         self.lockstep(&version, &mut found)?;
+        self.touch(&version, &mut found)?;
         Ok(found)
     }
 
@@ -162,121 +153,8 @@ impl Catalog<'_> {
         Ok(!known || satisfied)
     }
 
-    /// The real packages that alternatives mean, in apt's order of preference: what is installed first, then by alternative.
-    pub(super) fn choices(&self, of: &Version, atoms: &[(Group, Atom<'_>)]) -> Result<Vec<Choice>> {
-        let mut ranked: Vec<(u8, Choice)> = Vec::new();
-        for (group, atom) in atoms {
-            for hit in self.hits(of.architecture, *group, atom)? {
-                let installed = self.candidates_of(hit.name)?.installed;
-                let class = match installed {
-                    Some(installed) if hit.solvables.contains(&installed) => 0,
-                    Some(_) => 1,
-                    None => 2,
-                };
-                ranked.push((
-                    class,
-                    Choice {
-                        name: hit.name,
-                        solvables: hit.solvables,
-                    },
-                ));
-            }
-        }
-        ranked.sort_by_key(|(class, _)| *class);
-        Ok(ranked.into_iter().map(|(_, choice)| choice).collect())
-    }
-
-    /// The packages that one alternative means, best first.
-    fn hits(&self, from: usize, group: Group, atom: &Atom<'_>) -> Result<Vec<Hit>> {
-        let mut hits = Vec::new();
-        self.each_hit(group, atom, &mut |version, solvable, real| {
-            if self.means(atom.qualifier, from, version) {
-                self.add_hit(&mut hits, version, solvable, real)?;
-            }
-            Ok(())
-        })?;
-        hits.sort_by_key(|hit| hit.rank);
-        Ok(hits)
-    }
-
-    fn add_hit(
-        &self,
-        hits: &mut Vec<Hit>,
-        version: &Version,
-        solvable: Solvable,
-        real: bool,
-    ) -> Result<()> {
-        let name = version.name(self);
-        if let Some(known) = hits.iter_mut().find(|hit| hit.name == name) {
-            if !known.solvables.contains(&solvable) {
-                known.solvables.push(solvable);
-            }
-            return Ok(());
-        }
-        let rank = Rank {
-            not_installed: self.candidates_of(name)?.installed.is_none(),
-            virtually: !real,
-            not_essential: !version.essential,
-            not_important: !version.important,
-            foreign: version.architecture,
-            priority: version.priority,
-            order: std::cmp::Reverse(self.load(version.group)?.order),
-        };
-        hits.push(Hit {
-            name,
-            solvables: vec![solvable],
-            rank,
-        });
-        Ok(())
-    }
-
-    /// Calls `f` with every solvable that has or provides a name in a version that the atom admits, and whether it has it.
-    fn each_hit(
-        &self,
-        group: Group,
-        atom: &Atom<'_>,
-        f: &mut dyn FnMut(&Version, Solvable, bool) -> Result<()>,
-    ) -> Result<()> {
-        let loaded = self.load(group)?;
-        for architecture in 0..self.input.architectures.len() {
-            if loaded.versions[architecture].is_empty() {
-                continue;
-            }
-            for &solvable in &self
-                .candidates_of(self.name(group, architecture))?
-                .solvables
-            {
-                let version = self.version(solvable);
-                if atom.admits(&version.text) {
-                    f(&version, solvable, true)?;
-                }
-            }
-        }
-        for provider in &loaded.providers {
-            if !atom.admits_provided(provider.version.as_deref()) || provider.group == group {
-                continue;
-            }
-            let versions = self.load(provider.group)?;
-            for architecture in 0..self.input.architectures.len() {
-                if versions.versions[architecture].is_empty() {
-                    continue;
-                }
-                for &solvable in &self
-                    .candidates_of(self.name(provider.group, architecture))?
-                    .solvables
-                {
-                    let version = self.version(solvable);
-                    if self.is_provider(provider, &version) {
-                        f(&version, solvable, false)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Adds what a Conflicts or Breaks rules out. A package never stands in conflict with itself, whatever it provides and in whichever version.
-    fn forbid(
+    pub(super) fn forbid(
         &self,
         of: &Version,
         label: u32,
@@ -362,14 +240,14 @@ impl Catalog<'_> {
             (Some(number), _) => &self.input.status.packages()[number],
             (None, Place::Extra(number)) => &self.extras[number],
             (None, Place::Index { index, record }) => {
-                let record = self.input.indexes[index].record(record)?;
-                return record.groups(|list, label, atoms| {
+                let mut each = |list, label, atoms: &[AtomId<'_>]| {
                     let mut named = Vec::with_capacity(atoms.len());
-                    for atom in &atoms {
+                    for atom in atoms {
                         named.push((self.group_of(index, atom.name)?, atom.named("")));
                     }
                     f(list, label, &named)
-                });
+                };
+                return self.input.indexes[index].relations(record, &mut each);
             }
             (None, Place::Installed) => {
                 return Err(Error::Index("an installed version without its status"));

@@ -1,5 +1,6 @@
 //! Small worlds, written as they stand in `Packages` and `status`.
 
+mod base;
 mod distroless;
 mod semantics;
 

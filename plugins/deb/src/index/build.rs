@@ -3,8 +3,9 @@
 use rustc_hash::FxHashMap;
 
 use super::codec::{put_number, put_text};
+use super::draft::{Draft, DraftProvider, DraftVersion};
 use super::fields::{Fields, source_of};
-use super::{List, Priority, Trailer, atom_code, hash};
+use super::{List, Trailer, atom_code, hash};
 use crate::control::{MOST_STANZA_BYTES, stanzas};
 use crate::origin::Origin;
 use crate::relation::{self, Atom, Qualifier};
@@ -30,34 +31,6 @@ pub struct Builder<W: FnMut(&[u8]) -> Result<(), String>> {
     architectures: Vec<String>,
     /// The begin of a stanza whose end is still to come.
     carry: Vec<u8>,
-}
-
-/// A name while it is gathered.
-#[derive(Default)]
-struct Draft {
-    text: Box<str>,
-    versions: Vec<DraftVersion>,
-    providers: Vec<DraftProvider>,
-}
-
-struct DraftVersion {
-    record: u32,
-    version: Box<str>,
-    architecture: u8,
-    flags: u8,
-    priority: Priority,
-    phased: u8,
-    /// Empty: the name's own.
-    source: Box<str>,
-    /// Empty: the version itself.
-    source_version: Box<str>,
-    origins: Vec<u32>,
-}
-
-struct DraftProvider {
-    name: u32,
-    record: u32,
-    version: Option<Box<str>>,
 }
 
 // === impl Builder ===
@@ -114,6 +87,7 @@ impl<W: FnMut(&[u8]) -> Result<(), String>> Builder<W> {
     /// Writes what is left. Answers how many bytes the index has.
     pub fn finish(mut self) -> Result<u64> {
         self.flush_carry()?;
+        self.gather_sources()?;
         let names = self.at();
         let mut offsets = Vec::with_capacity((self.names.len() + 1) * 4);
         for draft in std::mem::take(&mut self.names) {
@@ -147,6 +121,27 @@ impl<W: FnMut(&[u8]) -> Result<(), String>> Builder<W> {
         let size = self.at();
         self.flush()?;
         Ok(size)
+    }
+
+    /// Tells each source which packages are built from it. Sources that are no packages get their numbers last, so that the order of the others
+    /// stays apt's.
+    fn gather_sources(&mut self) -> Result<()> {
+        for name in 0..self.names.len() as u32 {
+            let versions = &self.names[name as usize].versions;
+            let sources: Vec<Box<str>> = versions
+                .iter()
+                .filter(|version| !version.source.is_empty())
+                .map(|version| version.source.clone())
+                .collect();
+            for source in sources {
+                let source = self.number(&source)?;
+                let built = &mut self.names[source as usize].built;
+                if built.last() != Some(&name) {
+                    built.push(name);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The hash table, filled in the order of the names' numbers.
@@ -242,6 +237,7 @@ impl<W: FnMut(&[u8]) -> Result<(), String>> Builder<W> {
             source: source.into(),
             source_version: source_version.into(),
             origins: vec![origin],
+            provides: Vec::new(),
         });
         // apt numbers names by field in this order, too: what is replaced or enhanced may be a package's first mention.
         for other in [fields.replaces, fields.enhances] {
@@ -251,6 +247,9 @@ impl<W: FnMut(&[u8]) -> Result<(), String>> Builder<W> {
         }
         for atom in relation::parse(fields.provides)?.into_iter().flatten() {
             let provided = self.number(atom.name)?;
+            if let Some(version) = self.names[name as usize].versions.last_mut() {
+                version.provides.push(provided);
+            }
             self.names[provided as usize].providers.push(DraftProvider {
                 name,
                 record: start,
@@ -385,35 +384,5 @@ fn named(error: Error, package: &str) -> Error {
             expected,
         },
         other => other,
-    }
-}
-
-// === impl Draft ===
-
-impl Draft {
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_text(out, &self.text);
-        put_number(out, self.versions.len() as u64);
-        for version in &self.versions {
-            put_number(out, u64::from(version.record));
-            put_text(out, &version.version);
-            out.push(version.architecture);
-            out.push(version.flags);
-            out.push(version.priority as u8);
-            out.push(version.phased);
-            put_text(out, &version.source);
-            put_text(out, &version.source_version);
-            put_number(out, version.origins.len() as u64);
-            for &origin in &version.origins {
-                put_number(out, u64::from(origin));
-            }
-        }
-        put_number(out, self.providers.len() as u64);
-        for provider in &self.providers {
-            put_number(out, u64::from(provider.name));
-            put_number(out, u64::from(provider.record));
-            out.push(u8::from(provider.version.is_some()));
-            put_text(out, provider.version.as_deref().unwrap_or_default());
-        }
     }
 }

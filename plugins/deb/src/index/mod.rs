@@ -3,36 +3,39 @@
 //! [`Builder`] takes the texts in pieces of any size and writes the prepared bytes front to back; [`Index`] reads them through [`Pages`]. The bytes
 //! hold no addresses, only offsets; the same texts in the same order give the same bytes. Any bytes at all give values or errors, never a panic.
 //!
-//! # Format, version 1 (little-endian; `n` is a LEB128 number, `s` an `n` and so many bytes of UTF-8)
+//! # Format, version 2 (little-endian; `n` is a LEB128 number, `s` an `n` and so many bytes of UTF-8)
 //!
 //! | section | content |
 //! |---|---|
 //! | records | for each package: length `u32`; file name `s`; size `n`; SHA-256, 32 bytes or zeros; installed size in KiB `n`; section `s`; six lists of relations |
-//! | names | for each name, in the order of first mention: text `s`; versions `n`; each; providers `n`; each |
+//! | names | for each name, in the order of first mention, then sources that are no names: text `s`; names built from its source `n`, each; versions `n`, each; providers `n`, each |
 //! | offsets | for each name and the end: where it begins in the names, `u32` |
 //! | buckets | a hash table of names, open addressing: number + 1, `u32` |
 //! | origins | `n`; each eight `s` and a byte of flags; the architectures `n`, each `s` |
-//! | trailer | the sections' offsets, the counts, and the magic `bsdebix\x01`: [`TRAILER`] bytes |
+//! | trailer | the sections' offsets, the counts, and the magic `bsdebix\x02`: [`TRAILER`] bytes |
 //!
 //! The order of first mention is that in which apt numbers packages; its last tie-break among providers goes by it.
 
 mod build;
 mod codec;
+mod draft;
 mod fields;
 mod pages;
 mod read;
+mod record;
 
 pub use build::Builder;
 pub(crate) use fields::source_of;
 pub use pages::{PAGE, Pages};
-pub use read::{AtomId, Entry, Index, OriginId, Provider, Record};
+pub use read::{Entry, Index, OriginId, Provider};
+pub use record::{AtomId, EachGroup, Record};
 
 use crate::relation::Atom;
 use crate::{Error, Result};
 use codec::Cursor;
 
 /// The magic, and the version of the format in its last byte.
-const MAGIC: [u8; 8] = *b"bsdebix\x01";
+const MAGIC: [u8; 8] = *b"bsdebix\x02";
 
 /// Bytes of the trailer.
 pub const TRAILER: u64 = 8 * 6 + 8;

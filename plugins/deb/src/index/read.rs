@@ -4,9 +4,8 @@ use std::fmt;
 
 use super::codec::{Cursor, u32_at};
 use super::pages::{Cached, Pages};
-use super::{List, MultiArch, Priority, TRAILER, Trailer, hash};
+use super::{MultiArch, Priority, TRAILER, Trailer, hash};
 use crate::origin::Origin;
-use crate::relation::{Atom, Operator, Qualifier};
 use crate::{Error, Result};
 
 /// A number of an origin within its index.
@@ -14,8 +13,8 @@ pub type OriginId = u32;
 
 /// A prepared index. Everything is read when it is asked for; what was read is kept, up to 64 MiB.
 pub struct Index<'a> {
-    bytes: Cached<'a>,
-    trailer: Trailer,
+    pub(super) bytes: Cached<'a>,
+    pub(super) trailer: Trailer,
     origins: Vec<Origin>,
     architectures: Vec<String>,
 }
@@ -47,6 +46,8 @@ pub struct Entry {
     pub source_version: Option<Box<str>>,
     /// Where it comes from, the first one fetches.
     pub origins: Vec<OriginId>,
+    /// The numbers of the names that it provides.
+    pub provides: Vec<u32>,
 }
 
 /// Who provides a name.
@@ -58,34 +59,6 @@ pub struct Provider {
     pub record: u32,
     /// In which version it provides.
     pub version: Option<Box<str>>,
-}
-
-/// What a package's record says beyond its entry.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Record {
-    /// Path below the archive's root.
-    pub filename: String,
-    /// Bytes of the `.deb`.
-    pub size: u64,
-    /// None: the archive does not say.
-    pub sha256: Option<[u8; 32]>,
-    /// KiB once installed.
-    pub installed_size: u64,
-    /// Its section.
-    pub section: String,
-    /// The lists of relations, as they stand in the record.
-    lists: Vec<u8>,
-}
-
-/// A relation's alternative, its name by number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AtomId<'a> {
-    /// The number of the name.
-    pub name: u32,
-    /// The rest.
-    pub qualifier: Qualifier<'a>,
-    /// Its version.
-    pub constraint: Option<(Operator, &'a str)>,
 }
 
 // === impl Index ===
@@ -184,13 +157,29 @@ impl<'a> Index<'a> {
 
     /// The text of a name.
     pub fn name(&self, number: u32) -> Result<String> {
-        self.with_name(number, |cursor| Ok(cursor.text()?.to_owned()))
+        self.with_text(number, str::to_owned)
+    }
+
+    /// Calls `f` with the text of a name.
+    pub(crate) fn with_text<T>(&self, number: u32, f: impl FnOnce(&str) -> T) -> Result<T> {
+        self.with_name(number, |cursor| Ok(f(cursor.text()?)))
+    }
+
+    /// The names, other than this one, that have versions built from the source of this name.
+    pub fn built(&self, number: u32) -> Result<Vec<u32>> {
+        self.with_name(number, |cursor| {
+            cursor.text()?;
+            numbers32(cursor)
+        })
     }
 
     /// The versions and the providers of a name.
     pub fn entries(&self, number: u32) -> Result<(Vec<Entry>, Vec<Provider>)> {
         self.with_name(number, |cursor| {
             cursor.text()?;
+            for _ in 0..cursor.count()? {
+                cursor.number()?;
+            }
             let entries = (0..cursor.count()?)
                 .map(|_| self.entry(cursor))
                 .collect::<Result<Vec<_>>>()?;
@@ -198,32 +187,6 @@ impl<'a> Index<'a> {
                 .map(|_| provider(cursor))
                 .collect::<Result<Vec<_>>>()?;
             Ok((entries, providers))
-        })
-    }
-
-    /// The record at an offset that an entry named.
-    pub fn record(&self, offset: u32) -> Result<Record> {
-        let length = self
-            .bytes
-            .with(offset.into(), 4, |bytes| u32_at(bytes, 0))?;
-        let start = u64::from(offset) + 4;
-        if start + u64::from(length) > self.trailer.names {
-            return Err(Error::Index("a record ends outside its section"));
-        }
-        self.bytes.with(start, length.into(), |bytes| {
-            let mut cursor = Cursor::new(bytes);
-            let filename = cursor.text()?.to_owned();
-            let size = cursor.number()?;
-            let mut sha256 = [0; 32];
-            sha256.copy_from_slice(cursor.take(32)?);
-            Ok(Record {
-                filename,
-                size,
-                sha256: Some(sha256).filter(|digest| *digest != [0; 32]),
-                installed_size: cursor.number()?,
-                section: cursor.text()?.to_owned(),
-                lists: cursor.rest().to_vec(),
-            })
         })
     }
 
@@ -266,9 +229,7 @@ impl<'a> Index<'a> {
         };
         let source = optional()?;
         let source_version = optional()?;
-        let origins = (0..cursor.count()?)
-            .map(|_| number32(cursor))
-            .collect::<Result<Vec<_>>>()?;
+        let origins = numbers32(cursor)?;
         if origins
             .iter()
             .any(|&origin| origin as usize >= self.origins.len())
@@ -289,6 +250,7 @@ impl<'a> Index<'a> {
             source,
             source_version,
             origins,
+            provides: numbers32(cursor)?,
         })
     }
 }
@@ -302,8 +264,12 @@ impl fmt::Debug for Index<'_> {
     }
 }
 
-fn number32(cursor: &mut Cursor<'_>) -> Result<u32> {
+pub(super) fn number32(cursor: &mut Cursor<'_>) -> Result<u32> {
     u32::try_from(cursor.number()?).map_err(|_| Error::Index("a number is too large"))
+}
+
+fn numbers32(cursor: &mut Cursor<'_>) -> Result<Vec<u32>> {
+    (0..cursor.count()?).map(|_| number32(cursor)).collect()
 }
 
 fn provider(cursor: &mut Cursor<'_>) -> Result<Provider> {
@@ -345,66 +311,4 @@ fn decode_origins(bytes: &[u8]) -> Result<(Vec<Origin>, Vec<String>)> {
         architectures.push(cursor.text()?.to_owned());
     }
     Ok((origins, architectures))
-}
-
-// === impl Record ===
-
-impl Record {
-    /// Calls `f` with each list, group number within all lists, and the group's alternatives.
-    pub fn groups<'r>(
-        &'r self,
-        mut f: impl FnMut(List, u32, Vec<AtomId<'r>>) -> Result<()>,
-    ) -> Result<()> {
-        let mut cursor = Cursor::new(&self.lists);
-        let mut number = 0;
-        for list in List::ALL {
-            for _ in 0..cursor.count()? {
-                let mut atoms = Vec::new();
-                for _ in 0..cursor.count()? {
-                    atoms.push(atom(&mut cursor)?);
-                }
-                f(list, number, atoms)?;
-                number += 1;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn atom<'r>(cursor: &mut Cursor<'r>) -> Result<AtomId<'r>> {
-    let name = number32(cursor)?;
-    let code = cursor.byte()?;
-    let qualifier = match code >> 3 {
-        0 => Qualifier::Implicit,
-        1 => Qualifier::Any,
-        2 => Qualifier::Native,
-        3 => Qualifier::Architecture(cursor.text()?),
-        _ => return Err(Error::Index("a relation's code is not known")),
-    };
-    let constraint = match code & 7 {
-        0 => None,
-        code => {
-            let operator =
-                Operator::from_code(code).ok_or(Error::Index("a relation's code is not known"))?;
-            Some((operator, cursor.text()?))
-        }
-    };
-    Ok(AtomId {
-        name,
-        qualifier,
-        constraint,
-    })
-}
-
-// === impl AtomId ===
-
-impl<'a> AtomId<'a> {
-    /// The alternative with its name's text.
-    pub fn named(&self, name: &'a str) -> Atom<'a> {
-        Atom {
-            name,
-            qualifier: self.qualifier,
-            constraint: self.constraint,
-        }
-    }
 }
