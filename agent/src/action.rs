@@ -10,7 +10,7 @@ use bootsplice_edit as edit;
 
 use crate::command::Program;
 use crate::root::{Access, Root};
-use crate::{accounts, entry, service};
+use crate::{accounts, entry, policy, service};
 
 /// What an action may need to know.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +140,13 @@ fn run_command(context: Context<'_>, command: &step::Command) -> Result<(), Stri
     program
         .environment
         .extend(command.environment.iter().cloned());
+    program.environment.extend([
+        (policy::STEP.into(), context.step.into()),
+        (
+            "BOOTSPLICE_TIMEOUT".into(),
+            context.timeout.as_secs().to_string(),
+        ),
+    ]);
     if context.instance {
         program.secrets = command
             .environment

@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 use bootsplice_archive::ArchiveError;
 use bootsplice_archive::header::Payload;
 use bootsplice_archive::keys::VerifyingKey;
-use bootsplice_archive::step::{Action, Entry, EntryKind, OnFailure, Stage, StepDocument, paths};
+use bootsplice_archive::step::{
+    Action, Entry, EntryKind, ManifestStep, OnFailure, Stage, StepDocument, paths,
+};
 use uuid::Uuid;
 
 use crate::action::{self, Context};
 use crate::command::{Program, shorten};
 use crate::console::Console;
+use crate::held::{self, Manager, Systemd};
 use crate::journal::{Journal, State, StepResult, StepState};
 use crate::plan::{self, PlannedStep};
 use crate::points::{self, Found, Point, Trusted};
 use crate::record::Record;
 use crate::root::Root;
-use crate::{AgentError, clock, entry, report, wipe};
+use crate::{AgentError, clock, entry, policy, report, wipe};
 
 /// What to apply, and where.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub struct Job {
     pub boots: u32,
     /// Where the record of what this boot verified lies. None: everything is verified.
     pub record: Option<PathBuf>,
+    /// Where services lie that the stage `packages` kept from starting. None: nothing keeps them.
+    pub held: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +140,9 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     journal.save(&job.state)?;
     let root = Root::open(&job.root)
         .map_err(|error| AgentError::system(job.root.display().to_string(), error))?;
+    if job.stage == Some(Stage::Late) && job.held.is_some() {
+        start_held(job, &steps, &mut journal, &mut Systemd::default(), console)?;
+    }
     for planned in &steps {
         if job.stage.is_some_and(|stage| stage != planned.step.stage) {
             continue;
@@ -145,6 +153,7 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
         }
     }
     if job.stage.is_some_and(|stage| stage != Stage::Late) {
+        remember_held(job, &mut journal)?;
         return Ok(Outcome::StageDone);
     }
     let unfinished = steps.iter().find(|planned| {
@@ -162,7 +171,7 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     let failed = journal
         .steps
         .values()
-        .any(|step| step.result == Some(StepResult::Failed));
+        .any(|step| step.result == Some(StepResult::Failed) || step.trouble.is_some());
     journal.state = if failed {
         State::Degraded
     } else {
@@ -172,6 +181,63 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     conclude(job, &mut journal, console, None)?;
     finish_wipe(job, &mut journal)?;
     Ok(Outcome::Done(journal.state))
+}
+
+/// Takes the record of this boot into the journal, where it lies until the services were started.
+fn remember_held(job: &Job, journal: &mut Journal) -> Result<(), AgentError> {
+    let Some(record) = &job.held else {
+        return Ok(());
+    };
+    let failed = |error| AgentError::system(record.display().to_string(), error);
+    let found = policy::read(record).map_err(failed)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    for held in found {
+        if let Some(step) = journal.steps.get_mut(&held.step)
+            && !step.held.contains(&held)
+        {
+            step.held.push(held);
+        }
+    }
+    journal.save(&job.state)?;
+    std::fs::remove_file(record).map_err(failed)
+}
+
+/// Starts what the installation of packages would have started, and waits for it: what does not come up is a fault of the step whose package it is.
+fn start_held(
+    job: &Job,
+    steps: &[PlannedStep<'_>],
+    journal: &mut Journal,
+    manager: &mut dyn Manager,
+    console: &mut Console,
+) -> Result<(), AgentError> {
+    remember_held(job, journal)?;
+    for planned in steps {
+        let id = &planned.step.id;
+        let Some(state) = journal
+            .steps
+            .get_mut(id)
+            .filter(|state| !state.held.is_empty())
+        else {
+            continue;
+        };
+        let faults = held::start(manager, &state.held, limit(job, &planned.step), console);
+        state.held.clear();
+        state.trouble = (!faults.is_empty()).then(|| {
+            shorten(&format!(
+                "services of its packages did not come up: {}",
+                faults.join("; ")
+            ))
+        });
+        journal.save(&job.state)?;
+    }
+    Ok(())
+}
+
+/// How long anything of a step may take.
+fn limit(job: &Job, step: &ManifestStep) -> Duration {
+    Duration::from_secs(u64::from(step.timeout.clamp(1, 86_400)) * u64::from(job.scale))
 }
 
 /// Says what was verified, and writes it down for the later units of this boot.
@@ -365,6 +431,8 @@ fn run_step(
         started: clock::text(clock::now()),
         seconds: 0.0,
         detail: None,
+        held: before.map(|state| state.held).unwrap_or_default(),
+        trouble: None,
     };
     journal.steps.insert(step.id.clone(), state);
     let start = Instant::now();
@@ -437,8 +505,7 @@ fn attempt_step(
     journal: &mut Journal,
 ) -> Result<(), String> {
     let step = &planned.step;
-    let timeout =
-        Duration::from_secs(u64::from(step.timeout.clamp(1, 86_400)) * u64::from(job.scale));
+    let timeout = limit(job, step);
     let mut changed = Vec::new();
     let mut loaded = Loaded {
         actions: Vec::new(),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -40,6 +40,11 @@ impl Program {
 
     /// Runs it to its end. The error says what happened, with the end of the output.
     pub fn run(&self) -> Result<(), String> {
+        self.output().map(drop)
+    }
+
+    /// Runs it to its end, for the end of its output.
+    pub fn output(&self) -> Result<String, String> {
         let (program, arguments) = self.words.split_first().ok_or("no program to run")?;
         let name = program.to_string_lossy();
         let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
@@ -67,24 +72,29 @@ impl Program {
             .map_err(|error| format!("cannot run {name}: {error}"))?;
         // The parent's ends of the pipe go with the command, so that the reader sees the end.
         drop(command);
-        let (send, tail) = mpsc::channel();
-        std::thread::spawn(move || send.send(read_tail(reader)));
+        let tail = Arc::new(Mutex::new(Vec::new()));
+        let (ended, end) = mpsc::channel::<()>();
+        let reading = Arc::clone(&tail);
+        std::thread::spawn(move || {
+            read_tail(reader, &reading);
+            drop(ended);
+        });
         let status = self.wait(&mut child);
-        // Whatever it left behind in its group may hold the pipe open; the group ends with it when it overran.
-        let output = tail
-            .recv_timeout(Duration::from_secs(1))
-            .unwrap_or_default();
-        let output = self.redact(&String::from_utf8_lossy(&output));
-        let output = if output.trim().is_empty() {
-            String::new()
-        } else {
-            format!("; its output ends: {}", output.trim())
+        // Whatever it left behind may hold the pipe open: what was said until now counts.
+        let _ = end.recv_timeout(Duration::from_secs(1));
+        let output = {
+            let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            self.redact(&String::from_utf8_lossy(&tail))
         };
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("{name} ended with {status}{output}")),
-            Err(reason) => Err(format!("{name} {reason}{output}")),
-        }
+        let outcome = match status {
+            Ok(status) if status.success() => return Ok(output),
+            Ok(status) => format!("ended with {status}"),
+            Err(reason) => reason,
+        };
+        Err(match output.trim() {
+            "" => format!("{name} {outcome}"),
+            said => format!("{name} {outcome}; its output ends: {said}"),
+        })
     }
 
     fn wait(&self, child: &mut std::process::Child) -> Result<ExitStatus, String> {
@@ -124,19 +134,16 @@ impl Program {
     }
 }
 
-fn read_tail(mut reader: impl Read) -> Vec<u8> {
-    let mut tail = Vec::new();
+fn read_tail(mut reader: impl Read, tail: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4096];
-    while let Ok(count) = reader.read(&mut buffer) {
-        if count == 0 {
-            break;
-        }
+    while let Ok(count @ 1..) = reader.read(&mut buffer) {
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend_from_slice(&buffer[..count]);
         if tail.len() > 16 * TAIL {
-            tail.drain(..tail.len() - 8 * TAIL);
+            let old = tail.len() - 8 * TAIL;
+            tail.drain(..old);
         }
     }
-    tail
 }
 
 /// The last bytes of a text that a report has room for.
@@ -167,6 +174,14 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn what_a_program_said_is_kept_though_a_daemon_of_its_holds_its_output_open() {
+        let start = Instant::now();
+        let error = shell("echo no room; sleep 60 & exit 4").run().unwrap_err();
+        assert!(error.ends_with("its output ends: no room"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(20));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::AgentError;
+use crate::policy::Held;
 
 const FORMAT: u32 = 1;
 
@@ -45,7 +46,7 @@ pub struct Journal {
 pub enum State {
     Applying,
     Applied,
-    /// Applied, but a step with the policy `warn` failed.
+    /// Applied, but a step with the policy `warn` failed, or a service of a package did not come up.
     Degraded,
     Failed,
 }
@@ -67,6 +68,12 @@ pub struct StepState {
     pub seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Services that its packages would have started, until the stage `late` does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
+    /// Those that did not come up, and why. The step itself is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use bootsplice_agent::apply::{self, Job, Outcome};
 use bootsplice_agent::console::Console;
 use bootsplice_agent::journal::Journal;
 use bootsplice_agent::settings::{self, Settings};
-use bootsplice_agent::{AgentError, clock, points, report};
+use bootsplice_agent::{AgentError, clock, points, policy, report};
 use bootsplice_archive::step::Stage;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -52,6 +52,12 @@ enum Command {
         json: bool,
         #[arg(long, default_value = STATE)]
         journal: PathBuf,
+    },
+    /// Answer for policy-rc.d: 0 is yes, 101 is no (called by what installs packages)
+    #[command(name = "policy-rc.d", hide = true)]
+    Policy {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
     },
     /// Post the queued reports
     Report {
@@ -105,6 +111,7 @@ fn main() -> ExitCode {
         Command::Run { stage } => run(stage),
         Command::Verify { device, keys } => verify(&device, &keys),
         Command::Status { json, journal } => status(json, &journal),
+        Command::Policy { words } => return answer(&words),
         Command::Report { journal } => flush(&journal),
     };
     match result {
@@ -136,6 +143,7 @@ fn apply_manual(manual: Manual) -> Result<(), AgentError> {
         once: false,
         boots: settings.boots(),
         record: None,
+        held: None,
     };
     apply::apply(&job, &mut Console::default()).map(|_| ())
 }
@@ -190,8 +198,21 @@ fn run_stage(stage: StageName, console: &mut Console) -> Result<Outcome, AgentEr
         once: true,
         boots: settings.boots(),
         record: Some(RECORD.into()),
+        held: Some(policy::RECORD.into()),
     };
     apply::apply(&job, console)
+}
+
+/// Nothing starts because it could not be written down.
+fn answer(words: &[String]) -> ExitCode {
+    match policy::ask(words, policy::RECORD.as_ref()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(101),
+        Err(error) => {
+            eprintln!("bootsplice-agent: {}: {error}", policy::RECORD);
+            ExitCode::from(101)
+        }
+    }
 }
 
 fn verify(devices: &[PathBuf], keys: &std::path::Path) -> Result<(), AgentError> {

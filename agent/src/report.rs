@@ -97,16 +97,16 @@ pub fn of(journal: &Journal, detail: Option<String>) -> Report {
         .iter()
         .map(|(id, step)| StepReport {
             id: id.clone(),
-            result: match step.result {
-                Some(StepResult::Ok) => "ok".into(),
-                Some(StepResult::Failed) => "failed".into(),
-                None => "skipped".into(),
+            result: match (step.result, &step.trouble) {
+                (Some(StepResult::Ok), None) => "ok".into(),
+                (Some(_), _) => "failed".into(),
+                (None, _) => "skipped".into(),
             },
             stage: format!("{:?}", step.stage).to_lowercase(),
             started: step.started.clone(),
             seconds: step.seconds,
             attempts: step.attempts,
-            detail: step.detail.clone(),
+            detail: step.detail.clone().or_else(|| step.trouble.clone()),
         })
         .collect();
     steps.sort_by(|a, b| a.started.cmp(&b.started));
