@@ -111,6 +111,7 @@ fn main() -> Result<()> {
         writeln!(out, "{line}\t{answer}")?;
     }
     out.flush()?;
+    let first = times.first().copied().unwrap_or_default();
     times.sort();
     let at = |part: usize| {
         times
@@ -120,7 +121,7 @@ fn main() -> Result<()> {
     };
     let total: Duration = times.iter().sum();
     eprintln!(
-        "{} requests in {total:?}: p50 {:?}, p90 {:?}, p99 {:?}, most {:?}; read {} bytes of the index",
+        "{} requests in {total:?}: p50 {:?}, p90 {:?}, p99 {:?}, most {:?}, the first {first:?}; read {} bytes of the index",
         times.len(),
         at(50),
         at(90),
