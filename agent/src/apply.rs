@@ -66,6 +66,15 @@ struct Loaded {
 
 /// Verifies all points, then runs the steps of the job's stages.
 pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
+    apply_with(job, &mut Systemd::default(), console)
+}
+
+/// As [`apply`], with services started by `manager`.
+pub fn apply_with(
+    job: &Job,
+    manager: &mut dyn Manager,
+    console: &mut Console,
+) -> Result<Outcome, AgentError> {
     let mut journal = Journal::load(&job.state)?;
     if let Some(journal) = &mut journal
         && !journal.wipes.is_empty()
@@ -141,7 +150,7 @@ pub fn apply(job: &Job, console: &mut Console) -> Result<Outcome, AgentError> {
     let root = Root::open(&job.root)
         .map_err(|error| AgentError::system(job.root.display().to_string(), error))?;
     if job.stage == Some(Stage::Late) && job.held.is_some() {
-        start_held(job, &steps, &mut journal, &mut Systemd::default(), console)?;
+        start_held(job, &steps, &mut journal, manager, console)?;
     }
     for planned in &steps {
         if job.stage.is_some_and(|stage| stage != planned.step.stage) {

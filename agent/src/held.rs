@@ -221,6 +221,11 @@ impl Unit {
         )
     }
 
+    /// One paragraph a unit.
+    fn parse_all(text: &str) -> Vec<Self> {
+        text.trim_end().split("\n\n").map(Self::parse).collect()
+    }
+
     fn get(&self, key: &str) -> &str {
         self.0.get(key).map_or("", String::as_str)
     }
@@ -286,8 +291,7 @@ impl Manager for Systemd {
     fn look(&mut self, units: &[&str]) -> Result<Vec<Unit>, String> {
         let words = ["systemctl", "show", PROPERTIES, "--"];
         let text = Program::new([&words[..], units].concat(), QUESTION).output()?;
-        // One paragraph a unit.
-        let found: Vec<Unit> = text.trim_end().split("\n\n").map(Unit::parse).collect();
+        let found = Unit::parse_all(&text);
         if found.len() == units.len() {
             Ok(found)
         } else {
@@ -485,6 +489,24 @@ mod tests {
                 "db.service is up, its part db@15-main.service is not; it said: db@15-main.service: no such port"
             ]
         );
+    }
+
+    /// What systemd 252 prints.
+    #[test]
+    fn systemds_words_are_understood() {
+        let text = "Result=success\nConsistsOf=\nAfter=basic.target\nLoadState=loaded\nActiveState=active\nSubState=running\nSourcePath=\nUnitFileState=enabled\nInactiveExitTimestampMonotonic=27897925378\nJob=\nConditionResult=yes\nConditionTimestampMonotonic=27897924708\n\n\
+            Result=success\nActiveState=activating\nSubState=start\nInactiveExitTimestampMonotonic=27897929354\nJob=15\n\n\
+            Result=success\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\nInactiveExitTimestampMonotonic=0\nJob=\nConditionResult=no\nConditionTimestampMonotonic=0\n\n\
+            Result=success\nActiveState=inactive\nInactiveExitTimestampMonotonic=0\nJob=\nConditionResult=no\nConditionTimestampMonotonic=27901002429\n\n\
+            Result=success\nActiveState=inactive\nInactiveExitTimestampMonotonic=27901036214\nJob=\nConditionResult=yes\nConditionTimestampMonotonic=27901035412\n\n\
+            Result=exit-code\nActiveState=failed\nJob=\n";
+        let found: Vec<Standing> = Unit::parse_all(text).iter().map(Unit::standing).collect();
+        assert_eq!(found[..2], [Standing::Up, Standing::Coming]);
+        // Never left its place: a unit that it requires failed.
+        assert!(matches!(&found[2], Standing::Failed(reason) if reason.contains("requires")));
+        assert!(matches!(found[3], Standing::Idle(reason) if reason.contains("condition")));
+        assert_eq!(found[4], Standing::Idle("has ended"));
+        assert_eq!(found[5], Standing::Failed("failed (exit-code)".into()));
     }
 
     #[test]
