@@ -3,35 +3,24 @@
 
 apt.py STATE STATUS REQUESTS ANSWERS [recommends]
 
-STATE is a directory with lists/ (what `apt-get update` fetched) and room for caches; STATUS a dpkg status file. REQUESTS has one request a
+STATE and STATUS are as in common.py. REQUESTS has one request a
 line (packages between blanks); ANSWERS gets the request, a tab, and what is installed or upgraded as `name=version …` in order (removals as
 `-name`), UNSAT, or NOPKG. The marks are cleared before each request: otherwise they would accumulate. Timings go to standard error.
 """
-import os
 import sys
 import time
 
 import apt_pkg
 
+from common import options
+
 
 def configure(state, status, recommends):
     apt_pkg.init_config()
-    states = os.path.join(state, "extended_states")
-    open(states, "a").close()
-    for key, value in {
-        "Dir::State::lists": os.path.join(state, "lists"),
-        "Dir::State::status": status,
-        "Dir::State::extended_states": states,
-        "Dir::Cache": os.path.join(state, "cache"),
-        # Some images blank these names, and every request would then build the cache again.
-        "Dir::Cache::pkgcache": "pkgcache.bin",
-        "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
-        "Dir::Etc::preferences": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "APT::Install-Recommends": "true" if recommends else "false",
-        "APT::Install-Suggests": "false",
-    }.items():
+    for key, value in options(state, status).items():
         apt_pkg.config.set(key, value)
+    apt_pkg.config.set("APT::Install-Recommends", "true" if recommends else "false")
+    apt_pkg.config.set("APT::Install-Suggests", "false")
     apt_pkg.init_system()
 
 
@@ -77,8 +66,7 @@ def answer(cache, marks, packages, names):
 
 
 def main():
-    # apt takes relative places as below its own directories.
-    state, status, requests, answers = map(os.path.abspath, sys.argv[1:5])
+    state, status, requests, answers = sys.argv[1:5]
     configure(state, status, sys.argv[5:] == ["recommends"])
     started = time.time()
     cache = apt_pkg.Cache(None)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Compares our answers with apt's: compare.py OURS APT [EXAMPLES]
+"""Compares our answers with apt's: compare.py OURS APT DIFFERENT GOAL [EXAMPLES]
 
-Prints how many requests have identical answers, and the others by class. `UNSAT` and `NOPKG` agree when both say so. Exits 1 when we alone call
-a request unsolvable. With DIFFERENT=FILE in the environment, writes there the requests that differ, with our answer, for accept.py.
+Prints how many requests have identical answers, and the others by class. `UNSAT` and `NOPKG` agree when both say so. DIFFERENT
+gets the requests that differ, with our answer, for accept.py. Exits 1 when less than GOAL percent are identical, or when we alone call a request
+unsolvable or do not know its name.
 """
 import collections
-import os
 import sys
 
 
@@ -35,7 +35,7 @@ def kind(ours, apts):
 
 def main():
     ours, apts = read(sys.argv[1]), read(sys.argv[2])
-    examples = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    goal, examples = float(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 1
     classes = collections.defaultdict(list)
     for request, apt in apts.items():
         classes[kind(ours.get(request, "missing"), apt)].append(request)
@@ -48,12 +48,12 @@ def main():
         for request in requests[:examples]:
             left, right = set(ours.get(request, "").split()), set(apts[request].split())
             print(f"{name}: {request}\n    ours {' '.join(sorted(left - right))[:300]}\n    apt  {' '.join(sorted(right - left))[:300]}")
-    if place := os.environ.get("DIFFERENT"):
-        with open(place, "w") as out:
-            for name, requests in classes.items():
-                if name not in ("identical", "unsolvable for us alone", "a name known to one alone"):
-                    out.writelines(f"{request}\t{ours[request]}\n" for request in requests)
-    sys.exit(1 if classes["unsolvable for us alone"] else 0)
+    alone = classes["unsolvable for us alone"] + classes["a name known to one alone"]
+    with open(sys.argv[3], "w") as out:
+        for name, requests in classes.items():
+            if name != "identical":
+                out.writelines(f"{request}\t{ours[request]}\n" for request in requests if request not in alone)
+    sys.exit(1 if alone or 100 * len(classes["identical"]) < goal * total else 0)
 
 
 main()

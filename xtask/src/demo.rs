@@ -20,7 +20,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(900);
 /// What the profile's last step writes to the console, once its page was served.
 const LAST_WORDS: &str = "web-developer is ready";
 /// What else it says there: who serves, and the page.
-const PROOFS: [&str; 3] = ["nginx version", "PostgreSQL ", "GET http://localhost/"];
+const PROOFS: [&str; 3] = ["nginx version", "redis_version", "GET http://localhost/"];
 
 /// What each line of the agent on the console begins with.
 const AGENT: &str = "bootsplice";

@@ -10,6 +10,7 @@ mod deb;
 mod demo;
 mod fuzz;
 mod image;
+mod oracle;
 mod phase;
 mod promises;
 mod run;
@@ -70,6 +71,15 @@ enum Chore {
         /// Only targets with this in their crate or name
         filter: Option<String>,
     },
+    /// Compare the resolver of Debian's packages with apt, dpkg's versions and dose; the whole takes an hour
+    Oracle {
+        /// How many requests each comparison makes
+        #[arg(long, default_value_t = 1500)]
+        requests: usize,
+        /// Chooses the requests
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Check that every row of docs/PROMISES.md names a test that exists
     Promises,
 }
@@ -121,6 +131,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Bench(bench) => bench::run(bench, phases),
         Chore::Lint { all } => check::lint(phases, all),
         Chore::Fuzz { seconds, filter } => fuzz::everything(phases, seconds, filter.as_deref()),
+        Chore::Oracle { requests, seed } => oracle::everything(phases, requests, seed),
         Chore::Promises => promises::check(&places::root()),
     }
 }

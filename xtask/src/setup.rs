@@ -33,7 +33,21 @@ const TARGETS: &[&str] = &["wasm32-wasip2", "x86_64-unknown-linux-musl"];
 pub struct Missing(String);
 
 pub fn everything(phases: &mut Phases) -> Result<()> {
-    let packages: Vec<&str> = PACKAGES
+    packages(phases, PACKAGES)?;
+    let targets = missing_targets()?;
+    if !targets.is_empty() {
+        phases.run(&format!("rustup target add {}", targets.join(" ")), || {
+            let mut rustup = run::command("rustup", &["target", "add"]);
+            rustup.args(&targets);
+            run::loud(rustup).context("add these Rust targets by hand and run this again")
+        })?;
+    }
+    Ok(())
+}
+
+/// Installs the packages whose file is missing.
+pub fn packages(phases: &mut Phases, wanted: &[(&'static str, &str)]) -> Result<()> {
+    let packages: Vec<&str> = wanted
         .iter()
         .filter(|(_, file)| !Path::new(file).exists())
         .map(|(package, _)| *package)
@@ -41,14 +55,6 @@ pub fn everything(phases: &mut Phases) -> Result<()> {
     if !packages.is_empty() {
         phases.run(&format!("install {}", packages.join(" ")), || {
             install(&packages)
-        })?;
-    }
-    let targets = missing_targets()?;
-    if !targets.is_empty() {
-        phases.run(&format!("rustup target add {}", targets.join(" ")), || {
-            let mut rustup = run::command("rustup", &["target", "add"]);
-            rustup.args(&targets);
-            run::loud(rustup).context("add these Rust targets by hand and run this again")
         })?;
     }
     Ok(())

@@ -1,107 +1,33 @@
 //! Real boots of personalised volumes: Debian under QEMU's firmware, its own boot loader, the agent from its package.
 
+mod disk;
+mod packages;
+mod place;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bootsplice_tests::base::quiet;
-use bootsplice_tests::{Host, Machine, Network, places};
+use bootsplice_tests::{Machine, Network};
 use serde_json::{Value, json};
 
-/// From power on to the last word. Emulated processors need a minute or two, busy ones more.
-const BOOT: Duration = Duration::from_secs(1200);
-const STREAM: Duration = Duration::from_secs(300);
-/// One machine at a time: two emulated ones on two processors take more than twice as long.
-static MACHINE: Mutex<()> = Mutex::new(());
+use crate::disk::{archive_holds, e2fsck_finds_no_fault, holds, sgdisk_finds_no_fault};
+use crate::place::{BOOT, MACHINE, Place, launch, put_profile};
+
 /// Speaks when a user's service has run and the agent calls the launch applied.
 const PROOF_UNIT: &str = "[Unit]\nAfter=bootsplice-late.service\n[Service]\nType=simple\nStandardOutput=tty\nTTYPath=/dev/console\n\
     ExecStart=/bin/sh -c 'until [ -e /home/ada/by-user-service ] && bootsplice-agent status --json | grep -q applied; do sleep 1; done; echo proof services: system and user'\n\
     [Install]\nWantedBy=multi-user.target\n";
 const CANARY: &str = "canary-9c41d7e0-only-for-the-guest";
 
-/// A store with the Debian image, and a state directory whose key the image trusts.
-struct Place {
-    dir: tempfile::TempDir,
-}
-
-// === impl Place ===
-
-impl Place {
-    fn new() -> Result<Self> {
-        let place = Self {
-            dir: tempfile::tempdir()?,
-        };
-        for name in ["volumes", "disks"] {
-            std::fs::create_dir(place.path(name))?;
-        }
-        let keys = places::image_keys();
-        quiet(
-            Command::new("cp")
-                .arg("-a")
-                .arg(&keys)
-                .arg(place.path("state")),
-        )?;
-        let mut import = Command::new(places::binary("bootsplice"));
-        import.args(["volume", "import"]).arg(places::image());
-        import.args(["--store", &place.store(), "--name", "debian-12"]);
-        import.args(["--point", "base=32MiB", "--point", "users=32MiB"]);
-        quiet(&mut import)?;
-        Ok(place)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn store(&self) -> String {
-        format!("file://{}", self.path("volumes").display())
-    }
-
-    fn host(&self, more: &str) -> Result<Host> {
-        let config = format!(
-            "{more}\nvolumes = {:?}\n[[sinks]]\nname = \"disks\"\ndirectory = {:?}\n",
-            self.store(),
-            self.path("disks")
-        );
-        Host::start(&self.path("state"), &config)
-    }
-}
-
-fn put_profile(host: &Host, profile: &Value) -> Result<()> {
-    let name = profile["name"].as_str().context("a name")?;
-    let answer = host.request("PUT", &format!("/v1/profiles/{name}"), &profile.to_string())?;
-    ensure!(answer.status == 201, "{}", answer.body);
-    Ok(())
-}
-
-/// Launches into the file sink and waits until the volume is committed; its id.
-fn launch(host: &Host, request: &Value) -> Result<String> {
-    let answer = host.request("POST", "/v1/launches", &request.to_string())?;
-    ensure!(answer.status == 202, "{}", answer.body);
-    let launch: Value = serde_json::from_str(&answer.body)?;
-    let id = launch["id"].as_str().context("an id")?.to_owned();
-    let started = Instant::now();
-    loop {
-        let answer = host.request("GET", &format!("/v1/launches/{id}"), "")?;
-        let launch: Value = serde_json::from_str(&answer.body)?;
-        match launch["state"].as_str() {
-            Some("committed") => return Ok(id),
-            Some("failed" | "cancelled") => anyhow::bail!("{}", answer.body),
-            _ => ensure!(started.elapsed() < STREAM, "{}", answer.body),
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn two_points_apply_in_their_stages_without_a_network_on_a_disk_that_grew() -> Result<()> {
     let place = Place::new()?;
-    let host = place.host("")?;
+    let host = place.host("", "")?;
     let secret = json!({ "value": CANARY }).to_string();
     let put = host.request("PUT", "/v1/secrets/api-key", &secret)?;
     ensure!(put.status == 201, "{}", put.body);
@@ -245,7 +171,7 @@ fn a_guest_with_a_network_reports_and_the_failing_step_is_named() -> Result<()> 
         "public_url = \"http://10.0.2.2:{}\"",
         door.local_addr()?.port()
     );
-    let host = place.host(&public)?;
+    let host = place.host(&public, "")?;
     forward(door, host.address());
     put_profile(
         &host,
@@ -305,85 +231,4 @@ fn forward(door: TcpListener, host: SocketAddr) {
             });
         }
     });
-}
-
-fn sgdisk_finds_no_fault(disk: &Path) -> Result<()> {
-    let output = Command::new("sgdisk")
-        .arg("-v")
-        .arg(disk)
-        .output()
-        .context("sgdisk")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(said.contains("No problems found"), "{said}");
-    Ok(())
-}
-
-/// The root as a person would check it after a switch-off.
-fn e2fsck_finds_no_fault(disk: &Path) -> Result<()> {
-    let sectors = shell(
-        "sgdisk -i 2 \"$1\" | sed -n 's/^First sector: \\([0-9]*\\).*/\\1/p'",
-        &[disk.as_os_str()],
-    )?;
-    let first: u64 = String::from_utf8_lossy(&sectors)
-        .trim()
-        .parse()
-        .context("the first sector of the root")?;
-    let root = format!("{}?offset={}", disk.display(), first * 512);
-    let output = Command::new("e2fsck").args(["-fn", &root]).output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{said}");
-    Ok(())
-}
-
-/// Whether the text stands anywhere on a disk in the clear: in a file, a journal, what a file left behind.
-fn holds(disk: &Path, text: &str) -> Result<bool> {
-    // Without the zeros: to grep a hole of gigabytes is one line.
-    let found = shell(
-        "tr -d '\\0' < \"$1\" | grep -caF -- \"$2\" || true",
-        &[disk.as_os_str(), text.as_ref()],
-    )?;
-    Ok(String::from_utf8_lossy(&found).trim() != "0")
-}
-
-/// Whether the text stands in the archive at a point, read as a rescuer would.
-fn archive_holds(disk: &Path, point: &str, text: &str) -> Result<bool> {
-    let table = Command::new("sgdisk")
-        .arg("-p")
-        .arg(disk)
-        .output()
-        .context("sgdisk")?;
-    let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    let label = format!("bootsplice:{point}");
-    let row = table
-        .lines()
-        .find(|line| line.ends_with(&label))
-        .context(table.clone())?;
-    let number = |index: usize| {
-        let word = row.split_whitespace().nth(index);
-        word.and_then(|word| word.parse::<u64>().ok())
-            .with_context(|| row.to_owned())
-    };
-    let (first, last) = (number(1)?, number(2)?);
-    let unpacked = shell(
-        "set -o pipefail; dd if=\"$1\" bs=512 skip=$2 count=$3 status=none | zstd -dc",
-        &[
-            disk.as_os_str(),
-            first.to_string().as_ref(),
-            (last - first + 1).to_string().as_ref(),
-        ],
-    )?;
-    Ok(unpacked
-        .windows(text.len())
-        .any(|part| part == text.as_bytes()))
-}
-
-fn shell(script: &str, arguments: &[&std::ffi::OsStr]) -> Result<Vec<u8>> {
-    let output = Command::new("bash")
-        .args(["-c", script, "bash"])
-        .args(arguments)
-        .output()
-        .context("bash")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{script}: {said}");
-    Ok(output.stdout)
 }
