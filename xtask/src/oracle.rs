@@ -18,8 +18,14 @@ use crate::{run, setup};
 const PACKAGES: &[(&str, &str)] = &[
     ("dose-distcheck", "/usr/bin/dose-debcheck"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
-    ("python3-apt", "/usr/lib/python3/dist-packages/apt/__init__.py"),
+    (
+        "python3-apt",
+        "/usr/lib/python3/dist-packages/apt/__init__.py",
+    ),
 ];
+
+/// Debian's keys, where a machine keeps them apart from those that it trusts for all archives.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What makes the small base a cloud image.
 const CLOUD: &str = "--include=systemd-sysv,cloud-init,openssh-server";
@@ -240,8 +246,13 @@ impl Oracle {
 /// One-line sources of this machine's own release, as its apt names them.
 fn own_sources() -> Result<String> {
     let release = release()?;
-    let format = "$(RELEASE) $(COMPONENT) $(REPO_URI) $(SIGNED_BY)";
+    let format = "$(RELEASE) $(COMPONENT) $(REPO_URI)";
     let words = ["indextargets", "--format", format, "Created-By: Packages"];
+    let signed = if Path::new(KEYRING).exists() {
+        format!("[signed-by={KEYRING}] ")
+    } else {
+        String::new()
+    };
     let mut lines = Vec::new();
     for line in run::quiet(run::command("apt-get", &words))?.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -256,8 +267,7 @@ fn own_sources() -> Result<String> {
         if !own || component != "main" {
             continue;
         }
-        let signed = words.next().map(|key| format!("[signed-by={key}] "));
-        let line = format!("deb {}{uri} {suite} {component}", signed.unwrap_or_default());
+        let line = format!("deb {signed}{uri} {suite} {component}");
         if !lines.contains(&line) {
             lines.push(line);
         }
