@@ -14,11 +14,17 @@ use crate::policy::{Asker, Held, HeldAction};
 const LOOK: Duration = Duration::from_millis(500);
 /// What fails at once has failed by then, though its start was called a success.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Units asked about at once: their answers fit into what is kept of a program's output.
+const AT_ONCE: usize = 16;
+/// Characters that are kept of what a unit said.
+const SAID: usize = 600;
 /// One question to systemd.
 const QUESTION: Duration = Duration::from_secs(90);
 /// Units that come up only after this one has ended.
-const AFTER_US: [&str; 4] = [
+const AFTER_US: [&str; 6] = [
     "bootsplice-late.service",
+    "cloud-final.service",
+    "cloud-init.target",
     "multi-user.target",
     "graphical.target",
     "default.target",
@@ -186,7 +192,11 @@ fn explain(manager: &mut dyn Manager, unit: &str, standing: Standing) -> Standin
     let said = manager.said(&culprit);
     Standing::Failed(match said.trim() {
         "" => reason,
-        said => format!("{reason}; it said: {said}"),
+        said => {
+            let skipped = said.chars().count().saturating_sub(SAID);
+            let end: String = said.chars().skip(skipped).collect();
+            format!("{reason}; it said: {end}")
+        }
     })
 }
 
@@ -290,8 +300,11 @@ impl Default for Systemd {
 impl Manager for Systemd {
     fn look(&mut self, units: &[&str]) -> Result<Vec<Unit>, String> {
         let words = ["systemctl", "show", PROPERTIES, "--"];
-        let text = Program::new([&words[..], units].concat(), QUESTION).output()?;
-        let found = Unit::parse_all(&text);
+        let mut found = Vec::new();
+        for units in units.chunks(AT_ONCE) {
+            let text = Program::new([&words[..], units].concat(), QUESTION).output()?;
+            found.extend(Unit::parse_all(&text));
+        }
         if found.len() == units.len() {
             Ok(found)
         } else {

@@ -62,21 +62,22 @@ wrong() {
       }'
 }
 
-# Where packages stand that are not as planned, at most twenty.
+# Where packages stand that are not as planned, at most ten.
 tell() {
   wrong | awk -v all="$(wc -l < "$here/plan")" '
     $1 == "-" { print "  " $2 " was to go and is still there"; next }
     { count++ }
-    count <= 20 { print "  " $2 " is " $3 ($4 == "-" ? "" : " " $4) ", planned was " $5 }
-    END { if (count > 20) print "  and " count - 20 " more"; print all - count " of " all " planned packages are installed" }'
+    count <= 10 { print "  " $2 " is " $3 ($4 == "-" ? "" : " " $4) ", planned was " $5 }
+    END { if (count > 10) print "  and " count - 10 " more"; print all - count " of " all " planned packages are installed" }'
 }
 
-# Which packages failed, and the last lines of what each said. $1: `running` when time ran out while something ran.
+# Which packages failed, and the last lines of what the first two said: a report has room for 4 KiB. $1: `running` when time ran out while something ran.
 explain() {
   awk -v overran="${1:-}" -v names="$left/failed" '
     function tail(last,   at) {
-      at = begin > last - 15 ? begin : last - 15
-      for (; at <= last; at++) if (at > 0 && line[at] != "") print "  | " line[at]
+      if (++tails > 2) return
+      at = begin > last - 10 ? begin : last - 10
+      for (; at <= last; at++) if (at > 0 && line[at] != "") print "  | " substr(line[at], 1, 120)
     }
     function clean(name) { sub(/.*\//, "", name); sub(/_.*/, "", name); sub(/:$/, "", name); return name }
     { line[NR] = $0 }
@@ -89,24 +90,26 @@ explain() {
     failing != "" {
       if ($0 !~ /dependency problem/ && !(failing in told)) {
         sub(/^ +/, "")
-        print "package `" failing "` failed: " $0
-        tail(last); found = 1; told[failing]; print failing > names
+        if (++found <= 5) print "package `" failing "` failed: " substr($0, 1, 300)
+        tail(last); told[failing]; print failing > names
       }
       failing = ""; begin = NR + 1
     }
     END {
       if (overran != "" && current != "") {
         print "package `" current "` did not come to its end in time"
-        tail(NR); found = 1; print current > names
+        tail(NR); found++; print current > names
       }
+      if (found > 5) print "and " found - 5 " more packages failed"
       if (!found) { begin = 0; tail(NR) }
     }' "$log"
 }
 
 # Names the failure, and leaves dpkg as consistent as it can be: what waits for nothing that failed is configured.
 fail() {
-  : > "$left/failed"
-  explain "${1:-}"
+  # On a full disk even this may fail: what can be told is.
+  : > "$left/failed" || :
+  explain "${1:-}" || :
   # shellcheck disable=SC2016
   others=$(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' | awk -v names="$left/failed" '
     BEGIN { while ((getline name < names) > 0) failed[name] }
