@@ -1,4 +1,5 @@
-//! What users of another resolver of Debian packages (bazel-contrib/rules_distroless) reported: each report is a test here.
+//! What users of other resolvers of Debian packages reported (bazel-contrib/rules_distroless, lukasoyen/bazel_linux_packages,
+//! open-edge-platform/image-composer-tool): each report is a test here.
 
 use super::*;
 
@@ -107,6 +108,30 @@ fn rules_distroless_251_252_one_version_for_each_name_and_architecture_whatever_
     let world = world("a 1; Depends: x (>= 1)\nb 1; Depends: x (>= 2)\nx 1", "")
         .suite("bookworm-security", "x 2");
     assert_eq!(world.adds("a b"), "a=1 b=1 x=2");
+}
+
+#[test]
+fn bazel_linux_packages_130_of_several_providers_the_one_that_is_asked_for_is_taken() {
+    let world = world(
+        "libboost-dev 1; Depends: libstdc++-dev
+         libstdc++-9-dev 9; Provides: libstdc++-dev
+         libstdc++-10-dev 10; Provides: libstdc++-dev
+         libstdc++-11-dev 11; Provides: libstdc++-dev",
+        "",
+    );
+    assert_eq!(
+        world.adds("libboost-dev libstdc++-10-dev"),
+        "libboost-dev=1 libstdc++-10-dev=10"
+    );
+}
+
+#[test]
+fn image_composer_903_a_version_that_is_not_chosen_meets_no_alternative() {
+    let world = world(
+        "a 1; Depends: foo (= 1) | bar, foo (= 2) | baz\nfoo 1\nfoo 2\nbar 1\nbaz 1",
+        "foo 1",
+    );
+    assert_eq!(world.adds("a"), "a=1 baz=1");
 }
 
 #[test]
