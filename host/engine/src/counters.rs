@@ -10,6 +10,7 @@ pub(crate) struct Counters {
     pub shared_generates: AtomicU64,
     pub instance_generates: AtomicU64,
     pub guest_nanos: AtomicU64,
+    pub memory_peak: AtomicU64,
 }
 
 /// A look at the counters. They only rise.
@@ -24,6 +25,8 @@ pub struct Counted {
     pub instance_generates: u64,
     /// Time spent in guests and in the host functions they called.
     pub guest_time: Duration,
+    /// The most linear memory that one run had, in bytes.
+    pub memory_peak: u64,
 }
 
 // === impl Counters ===
@@ -37,6 +40,7 @@ impl Counters {
             shared_generates: of(&self.shared_generates),
             instance_generates: of(&self.instance_generates),
             guest_time: Duration::from_nanos(of(&self.guest_nanos)),
+            memory_peak: of(&self.memory_peak),
         }
     }
 }

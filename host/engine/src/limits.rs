@@ -37,7 +37,8 @@ impl Default for Limits {
             output_bytes: 4 << 30,
             output_entries: 100_000,
             log_bytes: 1 << 20,
-            fetches: 1024,
+            // A whole desktop is some two thousand packages.
+            fetches: 8192,
             fetch_bytes: 4 << 30,
             handles: 4096,
             scratch_bytes: 8 << 30,

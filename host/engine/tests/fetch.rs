@@ -35,6 +35,9 @@ struct Origin {
     asked: Arc<Mutex<Vec<Asked>>>,
     content: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     stumbles: Arc<AtomicUsize>,
+    /// Slow answers that are being given, and the most there were.
+    slow: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
     url: String,
 }
 
@@ -65,6 +68,18 @@ impl Origin {
         if let Some(to) = uri.path().strip_prefix("/to/") {
             let to = to.replace("%3A", ":").replace("%2F", "/");
             return (StatusCode::FOUND, [("location", to)]).into_response();
+        }
+        if let Some(seconds) = uri.path().strip_prefix("/wait/")
+            && origin.asked(uri.path()) == 1
+        {
+            let pause = [("retry-after", seconds.to_owned())];
+            return (StatusCode::TOO_MANY_REQUESTS, pause).into_response();
+        }
+        if uri.path().starts_with("/slow/") {
+            let now = origin.slow.fetch_add(1, Ordering::SeqCst) + 1;
+            origin.most.fetch_max(now, Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            origin.slow.fetch_sub(1, Ordering::SeqCst);
         }
         match uri.path() {
             "/round" => (StatusCode::FOUND, [("location", "/round")]).into_response(),
@@ -490,4 +505,120 @@ async fn files_and_buckets_are_reached_through_the_operators_names_only() {
             .unwrap_err();
         assert!(matches!(error, GeneratorError::Denied(_)), "{url}: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_the_server_asks_for_is_kept_and_a_long_one_is_a_failure() {
+    let (bench, origin) = (bench().await, Origin::start().await);
+    let fetch = |url: String| {
+        let config = json!({"resolve": "fetch", "urls": [url]});
+        granted(&bench, "acme", &[&origin.url], config)
+    };
+    origin.put("/wait/2", b"after a while");
+    let begin = std::time::Instant::now();
+    let job = fetch(format!("{}/wait/2", origin.url));
+    bench
+        .engine
+        .resolve(&bench.hostile, &job, None)
+        .await
+        .unwrap();
+    assert!(begin.elapsed() >= std::time::Duration::from_secs(2));
+    assert_eq!(origin.asked("/wait/2"), 2);
+    let job = fetch(format!("{}/wait/3000", origin.url));
+    let error = bench
+        .engine
+        .resolve(&bench.hostile, &job, None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GeneratorError::Upstream { retry_after: Some(pause), .. } if pause.as_secs() == 3000),
+        "{error}"
+    );
+    assert_eq!(origin.asked("/wait/3000"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_origin_is_asked_for_few_things_at_a_time() {
+    let bench = Bench::with(|config| {
+        allow_loopback(config);
+        config.fetch.per_origin = 2;
+    })
+    .await;
+    let origin = Origin::start().await;
+    let jobs: Vec<_> = (0..8)
+        .map(|number| {
+            let url = origin.put(&format!("/slow/{number}"), b"slow");
+            granted(
+                &bench,
+                "acme",
+                &[&origin.url],
+                json!({"resolve": "fetch", "urls": [url]}),
+            )
+        })
+        .collect();
+    let runs = jobs
+        .iter()
+        .map(|job| bench.engine.resolve(&bench.hostile, job, None));
+    for result in futures::future::join_all(runs).await {
+        result.unwrap();
+    }
+    assert_eq!(origin.most.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_carries_what_is_not_exempt_and_its_answers_are_the_tenants_own() {
+    let (proxy, origin) = (Origin::start().await, Origin::start().await);
+    proxy.put("/through", b"by the proxy");
+    origin.put("/straight", b"directly");
+    let address = proxy.url.clone();
+    let bench = Bench::with(move |config| {
+        allow_loopback(config);
+        config.fetch.proxy = Some(bootsplice_engine::fetch::Proxy {
+            url: address.parse().unwrap(),
+            direct: vec!["127.0.0.1".into()],
+        });
+        // As behind a proxy: names of the outside are not known here, and one leads inside.
+        config.fetch.lookup = Arc::new(|host| {
+            Box::pin(async move {
+                match host.as_str() {
+                    "inside.example" => Ok(vec!["10.0.0.1".parse().unwrap()]),
+                    _ => Err(std::io::Error::other("no such name")),
+                }
+            })
+        });
+    })
+    .await;
+    let get = |url: &str, prefix: &str| {
+        let config = json!({"resolve": "fetch", "urls": [url]});
+        granted(&bench, "acme", &[prefix], config)
+    };
+    let job = get("http://outside.example/through", "http://outside.example/");
+    let locked = bench
+        .engine
+        .resolve(&bench.hostile, &job, None)
+        .await
+        .unwrap();
+    assert_eq!(proxy.asked("/through"), 1);
+    assert!(
+        locked.pins.iter().all(|pin| pin.scope != Scope::Public),
+        "{:?}",
+        locked.pins
+    );
+    let job = get(&format!("{}/straight", origin.url), &origin.url);
+    bench
+        .engine
+        .resolve(&bench.hostile, &job, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (proxy.asked("/straight"), origin.asked("/straight")),
+        (0, 1)
+    );
+    let job = get("http://inside.example/through", "http://inside.example/");
+    let error = bench
+        .engine
+        .resolve(&bench.hostile, &job, None)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GeneratorError::Denied(_)), "{error}");
 }

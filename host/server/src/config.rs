@@ -54,6 +54,7 @@ pub struct Config {
     pub grants: Vec<Grant>,
     /// Private networks that generators may reach all the same, for mirrors of one's own: `10.1.0.0/16`.
     pub private_networks: Vec<String>,
+    pub fetch: Fetch,
     pub limits: Limits,
 }
 
@@ -96,6 +97,20 @@ pub struct Grant {
     pub tenant: Option<Tenant>,
     /// Prefixes of URLs: `https://deb.debian.org/`, `file:///srv/team/`, `s3://team/`.
     pub urls: Vec<Url>,
+}
+
+/// How generators' fetches reach the network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fetch {
+    /// `http://proxy.example:3128`, with a name and password in it where it asks for them. Nothing is taken from the environment.
+    pub proxy: Option<Url>,
+    /// Hosts that are reached without the proxy; `.example.org` means all below it.
+    pub direct: Vec<String>,
+    /// PEM files of certificates to trust besides the system's.
+    pub certificates: Vec<PathBuf>,
+    /// Fetches from one origin at a time.
+    pub per_origin: usize,
 }
 
 /// How much of everything.
@@ -162,6 +177,7 @@ impl Default for Config {
             sinks: Vec::new(),
             grants: Vec::new(),
             private_networks: Vec::new(),
+            fetch: Fetch::default(),
             limits: Limits::default(),
         }
     }
@@ -233,7 +249,27 @@ impl Config {
                 }
             }
         }
+        if let Some(proxy) = &self.fetch.proxy
+            && !matches!(proxy.scheme(), "http" | "https")
+        {
+            let why = format!("`{}`: expected http or https", proxy.scheme());
+            return wrong("fetch.proxy", why);
+        }
+        if self.fetch.per_origin == 0 {
+            return wrong("fetch.per_origin", "expected 1 or more".into());
+        }
         Ok(())
+    }
+}
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            direct: Vec::new(),
+            certificates: Vec::new(),
+            per_origin: 8,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use bootsplice_content::Digest;
 use bootsplice_engine::contract::{self, Severity};
-use bootsplice_engine::fetch::FetchPolicy;
+use bootsplice_engine::fetch::{FetchPolicy, Proxy};
 use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Plugin};
 use bootsplice_store::{Document, Store, Transaction};
 use bytes::Bytes;
@@ -316,6 +316,16 @@ fn fetch_policy(config: &Config) -> anyhow::Result<FetchPolicy> {
             _ => {}
         }
     }
+    for path in &config.fetch.certificates {
+        let pem = std::fs::read(path)
+            .with_context(|| format!("`fetch.certificates`: `{}`", path.display()))?;
+        policy.extra_roots.push(pem);
+    }
+    policy.per_origin = config.fetch.per_origin;
+    policy.proxy = config.fetch.proxy.as_ref().map(|url| Proxy {
+        url: url.clone(),
+        direct: config.fetch.direct.clone(),
+    });
     for network in &config.private_networks {
         let network = network
             .parse()

@@ -11,7 +11,7 @@ use reqwest::{Client, StatusCode};
 use url::{Host, Url};
 
 use super::address::{AddressDenied, Resolver};
-use super::{FetchPolicy, Meter};
+use super::{FetchPolicy, Meter, Proxy};
 use crate::blobs::Spool;
 use crate::contract::Quota;
 use crate::error::GeneratorError;
@@ -22,10 +22,15 @@ const MAX_REDIRECTS: usize = 5;
 /// A server that asks for a longer pause has failed for this run.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
+/// What callers are told to wait when the server named no pause.
+pub const UNASKED: Duration = Duration::from_secs(1);
+
 /// The one HTTP client of an engine.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
+    /// The proxy, and the client that goes through it.
+    proxied: Option<(Proxy, Client)>,
     resolver: Resolver,
 }
 
@@ -55,23 +60,69 @@ impl Http {
                     .map_err(|error| format!("an extra root certificate: {error}"))?,
             );
         }
-        let client = Client::builder()
+        let builder = || {
+            Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                // A proxy from the environment would connect where the filter does not see.
+                .no_proxy()
+                .referer(false)
+                .connect_timeout(policy.connect_timeout)
+                .read_timeout(policy.read_timeout)
+                .tls_certs_merge(extra.clone())
+                .user_agent(concat!("bootsplice/", env!("CARGO_PKG_VERSION")))
+        };
+        let wrong = |error: reqwest::Error| format!("the HTTP client: {error}");
+        let client = builder()
             .dns_resolver(resolver.clone())
-            .redirect(reqwest::redirect::Policy::none())
-            // A proxy from the environment would connect where the filter does not see.
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(policy.connect_timeout)
-            .read_timeout(policy.read_timeout)
-            .tls_certs_merge(extra)
-            .user_agent(concat!("bootsplice/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| format!("the HTTP client: {error}"))?;
-        Ok(Self { client, resolver })
+            .map_err(wrong)?;
+        let proxied = match &policy.proxy {
+            None => None,
+            Some(proxy) => {
+                // The proxy itself is the operator's word and may stand in a private network.
+                let through = reqwest::Proxy::all(proxy.url.clone()).map_err(wrong)?;
+                let client = builder().proxy(through).build().map_err(wrong)?;
+                Some((proxy.clone(), client))
+            }
+        };
+        Ok(Self {
+            client,
+            proxied,
+            resolver,
+        })
+    }
+
+    /// The client for `url`: the proxy's, unless the name is known to lead where nobody may go.
+    async fn client(&self, url: &Url) -> Result<&Client, GeneratorError> {
+        let Some((_, client)) = self
+            .proxied
+            .as_ref()
+            .filter(|(proxy, _)| proxy.carries(url))
+        else {
+            return Ok(&self.client);
+        };
+        if literal(url).is_none()
+            && let Err(error) = self
+                .resolver
+                .addresses(url.host_str().unwrap_or_default())
+                .await
+            && let Some(denied) = error.downcast_ref::<AddressDenied>()
+        {
+            return Err(GeneratorError::Denied(denied.to_string()));
+        }
+        Ok(client)
     }
 
     /// True when `url`'s host has an address inside the operator's network, so that what it gives is not public.
     pub async fn is_internal(&self, url: &Url) -> bool {
+        // Nobody here knows where a proxy goes.
+        if self
+            .proxied
+            .as_ref()
+            .is_some_and(|(proxy, _)| proxy.carries(url))
+        {
+            return true;
+        }
         match literal(url) {
             Some(address) => Resolver::is_internal(address),
             None => match self
@@ -95,7 +146,8 @@ impl Http {
         for _ in 0..=MAX_REDIRECTS {
             self.check(&url, ask.grants)?;
             let mut request = self
-                .client
+                .client(&url)
+                .await?
                 .get(url.clone())
                 .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             if let Some(secret) = credential {
@@ -235,7 +287,7 @@ fn again(url: &Url, response: &reqwest::Response) -> GeneratorError {
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map_or(Duration::from_secs(1), Duration::from_secs);
+        .map_or(UNASKED, Duration::from_secs);
     GeneratorError::Upstream {
         message: format!("{url} answered {}", response.status()),
         retry_after: (pause <= LONGEST_PAUSE).then_some(pause),
@@ -245,7 +297,7 @@ fn again(url: &Url, response: &reqwest::Response) -> GeneratorError {
 fn passing(message: String) -> GeneratorError {
     GeneratorError::Upstream {
         message,
-        retry_after: Some(Duration::from_secs(1)),
+        retry_after: Some(UNASKED),
     }
 }
 

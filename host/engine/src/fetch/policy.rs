@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 
+use super::Proxy;
 use super::address::{Lookup, Network, system_lookup};
 use crate::grant::UrlPrefix;
 
@@ -35,10 +36,15 @@ pub struct FetchPolicy {
     pub read_timeout: Duration,
     /// Fetches at a time, all jobs together.
     pub concurrent: usize,
+    /// Fetches at a time from one origin.
+    pub per_origin: usize,
+    pub proxy: Option<Proxy>,
     /// Tries of one URL when failing looks passing.
     pub tries: u32,
     /// Wait before the second try; doubled for each one more.
     pub backoff: Duration,
+    /// The longest wait that a server may ask for (`Retry-After`) and get; one that wants more has failed.
+    pub longest_pause: Duration,
 }
 
 // === impl FetchPolicy ===
@@ -54,8 +60,11 @@ impl Default for FetchPolicy {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             concurrent: 64,
+            per_origin: 8,
+            proxy: None,
             tries: 3,
             backoff: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(60),
         }
     }
 }

@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::http::{Get, Http};
+use super::http::{Get, Http, UNASKED};
+use super::lanes::Lanes;
 use super::remembered::{Memory, Remembered, millis};
 use super::{FetchPolicy, Meter, file};
 use crate::blobs::{Blob, BlobStore, Scope, Spool};
@@ -34,6 +35,7 @@ struct Inner {
     store: BlobStore,
     remembered: Remembered,
     permits: Semaphore,
+    lanes: Lanes,
     /// One lock for each thing that is being fetched; gone with its last holder.
     flights: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     clock: Clock,
@@ -91,6 +93,7 @@ impl Fetcher {
             remembered: Remembered::open(state)
                 .map_err(EngineError::io("making the record of URLs"))?,
             permits: Semaphore::new(policy.concurrent.max(1)),
+            lanes: Lanes::new(policy.per_origin),
             flights: Mutex::default(),
             store,
             policy,
@@ -158,6 +161,8 @@ impl Fetcher {
         if let Some(hit) = self.cached(wanted, &url, &served, started)? {
             return count(asker.meter, wanted, hit);
         }
+        // First the origin's: who waits for a slow one takes no place from others.
+        let _lane = self.0.lanes.enter(&url).await;
         let _permit = self
             .0
             .permits
@@ -289,11 +294,13 @@ impl Fetcher {
             match self.once(asker, wanted, url, credential, &mut spool).await {
                 Ok(arrived) => return Ok((spool, arrived)),
                 Err(GeneratorError::Upstream {
-                    retry_after: Some(_),
+                    retry_after: Some(pause),
                     ..
-                }) if attempt < self.0.policy.tries => {
+                }) if attempt < self.0.policy.tries && pause <= self.0.policy.longest_pause => {
                     asker.meter.refund(spool.len());
-                    tokio::time::sleep(wait).await;
+                    // A pause that the server named itself is kept.
+                    let named = Some(pause).filter(|pause| *pause > UNASKED);
+                    tokio::time::sleep(wait.max(named.unwrap_or_default())).await;
                     wait *= 2;
                 }
                 Err(error) => {

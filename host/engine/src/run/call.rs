@@ -130,6 +130,9 @@ impl Sandbox {
         self.counters
             .guest_nanos
             .fetch_add(spent.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.counters
+            .memory_peak
+            .fetch_max(store.data().memory.bytes(), Ordering::Relaxed);
         let dropped = store.data().log.dropped();
         if dropped > 0 {
             limits_note(store.data(), dropped);

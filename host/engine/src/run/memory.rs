@@ -34,6 +34,11 @@ impl MemoryLimit {
         self.refused
     }
 
+    /// What the guest has; memories never shrink.
+    pub fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     pub fn limit(&self) -> u64 {
         self.limit as u64
     }

@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::record::State;
 use crate::metrics::Metrics;
@@ -161,6 +162,14 @@ impl Collector for Elsewhere {
             None,
             seconds.metric_type(),
         )?;
-        seconds.encode(metric)
+        seconds.encode(metric)?;
+        let memory = ConstGauge::new(i64::try_from(engine.memory_peak).unwrap_or(i64::MAX));
+        let metric = encoder.encode_descriptor(
+            "generator_memory_bytes",
+            "The most linear memory that one run of a generator had",
+            None,
+            memory.metric_type(),
+        )?;
+        memory.encode(metric)
     }
 }
