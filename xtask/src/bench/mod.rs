@@ -1,9 +1,11 @@
 //! Benches. They measure a release build of the host as a black box, over HTTP, and assert no time.
 
+mod archive;
 mod crowd;
 mod memory;
 mod nginx;
 mod processor;
+mod resolve;
 mod stand;
 mod stream;
 
@@ -19,6 +21,8 @@ pub enum Bench {
     Stream(stream::Arguments),
     /// The host's own memory while it streams a large sparse volume to readers of which one stalls; fails above the limit
     Memory(memory::Arguments),
+    /// From a request for packages to a lock, in the sandbox, beside apt and libsolv
+    Resolve(resolve::Arguments),
 }
 
 /// How a result is printed.
@@ -28,7 +32,7 @@ enum Output {
     Json,
 }
 
-/// What both benches ask.
+/// What the benches of streams ask.
 #[derive(Args)]
 struct Common {
     /// Seconds of one measurement
@@ -43,14 +47,18 @@ struct Common {
 
 pub fn run(bench: Bench, phases: &mut Phases) -> Result<()> {
     setup::everything(phases)?;
-    let (Bench::Stream(stream::Arguments { common, .. })
-    | Bench::Memory(memory::Arguments { common, .. })) = &bench;
-    if !common.no_build {
+    let no_build = match &bench {
+        Bench::Stream(stream::Arguments { common, .. })
+        | Bench::Memory(memory::Arguments { common, .. }) => common.no_build,
+        Bench::Resolve(arguments) => arguments.no_build,
+    };
+    if !no_build {
         build::release(phases)?;
     }
     match bench {
         Bench::Stream(arguments) => stream::run(arguments, phases),
         Bench::Memory(arguments) => memory::run(arguments, phases),
+        Bench::Resolve(arguments) => resolve::run(arguments, phases),
     }
 }
 
