@@ -47,6 +47,22 @@ fn what_the_image_lacks_already_comes_along() {
     assert_eq!(world.adds("a"), "a=1 lib=1");
 }
 
+#[test]
+fn an_upgrade_takes_along_itself_in_other_architectures() {
+    let mut world = world(
+        "a 1; Depends: lib (>= 2)\nlib 2; Multi-Arch: same\nlib 2; Architecture: i386; Multi-Arch: same",
+        "lib 1; Multi-Arch: same\nlib 1; Architecture: i386; Multi-Arch: same
+         old 1; Architecture: i386; Depends: lib",
+    );
+    world.architectures.push("i386".into());
+    assert_eq!(world.adds("a"), "a=1 lib:i386=2 lib=2");
+    let line = "Status: install ok installed\nArchitecture: i386";
+    world.status = world
+        .status
+        .replace(line, &line.replace("install ok", "hold ok"));
+    assert!(world.refusal("a").contains("on hold"));
+}
+
 /// Packages of a random world: dependencies and conflicts among few names, two suites, a base of the older one.
 fn packages() -> impl Strategy<Value = Vec<(u8, [String; 2])>> {
     let atom = prop_oneof![
