@@ -93,12 +93,7 @@ impl<'a> Catalog<'a> {
 
     /// Whether a name itself is installed and will do in every version that it may have.
     fn always_has(&self, from: usize, group: Group, atom: &Atom<'_>) -> Result<bool> {
-        let name = self.group_name(group);
-        if self
-            .ties
-            .about(&name)
-            .is_none_or(|about| about.installed.is_empty())
-        {
+        if !self.ties.has(&self.group_name(group)) {
             return Ok(false);
         }
         for architecture in 0..self.input.architectures.len() {

@@ -59,7 +59,9 @@ impl Catalog<'_> {
         for (index, indexed) in self.input.indexes.iter().enumerate() {
             if let Some(local) = self.number_in(index, source)? {
                 for name in indexed.built(local)? {
-                    built.push(self.group_of(index, name)?);
+                    if indexed.with_text(name, |name| self.ties.has(name))? {
+                        built.push(self.group_of(index, name)?);
+                    }
                 }
             }
         }

@@ -139,6 +139,12 @@ impl Ties {
         self.names.get(name)
     }
 
+    /// Whether a package of this name is installed.
+    pub fn has(&self, name: &str) -> bool {
+        self.about(name)
+            .is_some_and(|about| !about.installed.is_empty())
+    }
+
     /// Whether the installed packages meet a group.
     fn met(&self, packages: &[Installed], of: u32, atoms: &[Atom<'_>]) -> bool {
         let native = |package: &Installed| architecture(&package.architecture, &self.architectures);
