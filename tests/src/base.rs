@@ -26,7 +26,8 @@ pub struct Base<'a> {
 // === impl Base ===
 
 impl Base<'_> {
-    /// Fills `tree` with the guest's files and writes them as a disk to `image`.
+    /// Fills `tree` with the guest's files and writes them as a disk to `image`. What the tree has already is in the
+    /// image too; paragraphs of its dpkg list come before those of the base.
     pub fn write(&self, image: &Path, tree: &Path) -> Result<()> {
         self.fill(tree)?;
         File::create(image)?.set_len(self.mebibytes * MIB)?;
@@ -80,7 +81,12 @@ impl Base<'_> {
             "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n",
         )?;
         text("etc/group", "root:x:0:\nada:x:1000:\n")?;
-        let mut status = String::from(
+        let list = tree.join("var/lib/dpkg/status");
+        let mut status = match list.exists() {
+            true => fs::read_to_string(&list)?,
+            false => String::new(),
+        };
+        status.push_str(
             "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21.22\n",
         );
         if self.agent {
@@ -88,7 +94,7 @@ impl Base<'_> {
                 "\nPackage: bootsplice-agent\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0.1.0\n",
             );
         }
-        text("var/lib/dpkg/status", &status)?;
+        fs::write(&list, &status)?;
         if let Some(key) = self.key {
             text("etc/bootsplice/keys.d/host.pem", key)?;
         }

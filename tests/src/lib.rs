@@ -13,6 +13,7 @@ pub mod host;
 pub mod machine;
 pub mod mirror;
 pub mod places;
+pub mod repository;
 pub mod wide;
 
 pub use accel::Accel;
