@@ -25,9 +25,10 @@ pub(crate) struct Provider<'a, U: Universe> {
     pub failed: RefCell<Option<U::Error>>,
     pub visited: Cell<usize>,
     asked: RefCell<FxHashMap<Solvable, Rc<Dependencies>>>,
-    /// Which text stands behind a requirement of a solvable, for stories.
-    labels: RefCell<FxHashMap<(Option<SolvableId>, Requirement), u32>>,
-    relations: RefCell<FxHashMap<(Option<SolvableId>, VersionSetId), u32>>,
+    /// Which text stands behind a requirement of the problem itself, for stories.
+    wishes: RefCell<Vec<(Requirement, u32)>>,
+    /// Which text stands behind what the problem itself rules out.
+    forbids: RefCell<Vec<(VersionSetId, u32)>>,
 }
 
 /// The search was cancelled; the provider knows why.
@@ -44,8 +45,8 @@ impl<'a, U: Universe> Provider<'a, U> {
             failed: RefCell::new(None),
             visited: Cell::new(0),
             asked: RefCell::default(),
-            labels: RefCell::default(),
-            relations: RefCell::default(),
+            wishes: RefCell::default(),
+            forbids: RefCell::default(),
         }
     }
 
@@ -62,20 +63,14 @@ impl<'a, U: Universe> Provider<'a, U> {
         Ok(dependencies)
     }
 
-    /// Remembers the text of a requirement.
-    pub fn label(&self, from: Option<SolvableId>, requirement: Requirement, label: u32) {
-        self.labels
-            .borrow_mut()
-            .entry((from, requirement))
-            .or_insert(label);
+    /// Remembers the text of a requirement of the problem.
+    pub fn label_wish(&self, requirement: Requirement, label: u32) {
+        self.wishes.borrow_mut().push((requirement, label));
     }
 
-    /// Remembers the text of what rules others out.
-    pub fn label_forbidden(&self, from: Option<SolvableId>, set: VersionSetId, label: u32) {
-        self.relations
-            .borrow_mut()
-            .entry((from, set))
-            .or_insert(label);
+    /// Remembers the text of what the problem rules out.
+    pub fn label_forbidden(&self, set: VersionSetId, label: u32) {
+        self.forbids.borrow_mut().push((set, label));
     }
 
     /// The text of a requirement; none for one that nobody asked for by name.
@@ -84,14 +79,47 @@ impl<'a, U: Universe> Provider<'a, U> {
         from: Option<SolvableId>,
         requirement: Requirement,
     ) -> Option<String> {
-        let label = *self.labels.borrow().get(&(from, requirement))?;
-        Some(self.universe.describe_dependency(self.package(from), label))
+        let package = self.package(from);
+        let label = match package {
+            Some(package) => {
+                let asked = self.asked.borrow().get(&package)?.clone();
+                let mut requires = asked.requires.iter();
+                let same = |dependency: &&Dependency| self.asks(dependency) == Some(requirement);
+                requires.find(same)?.label
+            }
+            None if from.is_some() => return None,
+            None => {
+                let wishes = self.wishes.borrow();
+                let found = wishes.iter().find(|(wished, _)| *wished == requirement);
+                found?.1
+            }
+        };
+        Some(self.universe.describe_dependency(package, label))
     }
 
     /// The text of what rules out others.
     pub fn relation_text(&self, from: Option<SolvableId>, set: VersionSetId) -> String {
-        match self.relations.borrow().get(&(from, set)) {
-            Some(&label) => self.universe.describe_dependency(self.package(from), label),
+        let package = self.package(from);
+        let label = match package {
+            Some(package) => {
+                let asked = self
+                    .asked
+                    .borrow()
+                    .get(&package)
+                    .cloned()
+                    .unwrap_or_default();
+                let mut forbids = asked.forbids.iter();
+                let same = |(_, choice): &&(u32, Choice)| self.pool.choice(choice, true) == set;
+                forbids.find(same).map(|(label, _)| *label)
+            }
+            None => {
+                let forbids = self.forbids.borrow();
+                let found = forbids.iter().find(|(forbidden, _)| *forbidden == set);
+                found.map(|(_, label)| *label)
+            }
+        };
+        match label {
+            Some(label) => self.universe.describe_dependency(package, label),
             None => "conflicts".to_owned(),
         }
     }
@@ -139,6 +167,14 @@ impl<'a, U: Universe> Provider<'a, U> {
         Some(Requirement::Single(self.pool.set(name, members, false)))
     }
 
+    /// A dependency as a requirement; none when nothing is to choose from.
+    fn asks(&self, dependency: &Dependency) -> Option<Requirement> {
+        match dependency.link {
+            Link::Depends => self.requirement(&dependency.choices),
+            Link::Recommends | Link::SameSource => self.soft(dependency),
+        }
+    }
+
     fn fail<T: Default>(&self, error: U::Error) -> T {
         self.failed.borrow_mut().get_or_insert(error);
         T::default()
@@ -156,15 +192,8 @@ impl<'a, U: Universe> Provider<'a, U> {
             Item::Package(package) => {
                 let dependencies = self.dependencies(package)?;
                 for dependency in &dependencies.requires {
-                    let requirement = match dependency.link {
-                        Link::Depends => self.requirement(&dependency.choices),
-                        Link::Recommends | Link::SameSource => self.soft(dependency),
-                    };
-                    match requirement {
-                        Some(requirement) => {
-                            self.label(Some(solvable), requirement, dependency.label);
-                            known.requirements.push(requirement.into());
-                        }
+                    match self.asks(dependency) {
+                        Some(requirement) => known.requirements.push(requirement.into()),
                         None if dependency.link == Link::Depends => {
                             let text = self
                                 .universe
@@ -174,10 +203,8 @@ impl<'a, U: Universe> Provider<'a, U> {
                         None => {}
                     }
                 }
-                for (label, choice) in &dependencies.forbids {
-                    let set = self.pool.choice(choice, true);
-                    self.label_forbidden(Some(solvable), set, *label);
-                    known.constrains.push(set);
+                for (_, choice) in &dependencies.forbids {
+                    known.constrains.push(self.pool.choice(choice, true));
                 }
             }
         }

@@ -57,7 +57,7 @@ pub fn solve<U: Universe>(
     for wish in &problem.wishes {
         match provider.requirement(&wish.choices) {
             Some(requirement) => {
-                provider.label(None, requirement, wish.label);
+                provider.label_wish(requirement, wish.label);
                 requirements.push(requirement.into());
             }
             None => refused.push(Clause::nothing(universe, None, wish.label)),
@@ -71,7 +71,7 @@ pub fn solve<U: Universe>(
         .iter()
         .map(|(label, choice)| {
             let set = provider.pool.choice(choice, true);
-            provider.label_forbidden(None, set, *label);
+            provider.label_forbidden(set, *label);
             set
         })
         .collect();
