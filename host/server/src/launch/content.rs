@@ -24,7 +24,7 @@ use futures::future::try_join_all;
 use super::Launches;
 use super::archive::{LayerBytes, PointArchive};
 use super::layers::{LayerFacts, StoredLayer};
-use super::prepare::{Prepared, PreparedPoint};
+use super::prepare::{Prepared, PreparedPoint, PreparedStep};
 use super::record::{Launch, Reason};
 
 /// An instance layer is held in memory; one larger than this ends its launch.
@@ -37,6 +37,17 @@ pub struct ContentError {
     pub reason: Reason,
     pub detail: String,
     pub retryable: bool,
+    /// Where a generator refused, and why.
+    pub refusal: Option<Arc<Refusal>>,
+}
+
+/// A generator's refusal to make its step's content.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub step: String,
+    /// The step's position in the profile.
+    pub order: u32,
+    pub error: GeneratorError,
 }
 
 /// For whom instance layers are filled and headers written.
@@ -157,6 +168,7 @@ impl Launches {
                         bytes.len()
                     ),
                     retryable: false,
+                    refusal: None,
                 });
             }
             described.push((
@@ -211,6 +223,7 @@ impl Launches {
             reason: Reason::Keys,
             detail,
             retryable: false,
+            refusal: None,
         };
         let active = self
             .app
@@ -252,15 +265,22 @@ impl From<io::Error> for ContentError {
             },
             detail: format!("the state directory failed: {error}"),
             retryable: true,
+            refusal: None,
         }
     }
 }
 
-fn generator_error(step: &str, error: &GeneratorError) -> ContentError {
+fn generator_error(step: &PreparedStep, error: GeneratorError) -> ContentError {
+    let id = &step.step.id;
     ContentError {
         reason: Reason::Generator,
-        detail: format!("step `{step}` [{}]: {error}", error.code()),
+        detail: format!("step `{id}` [{}]: {error}", error.code()),
         retryable: error.is_retryable(),
+        refusal: Some(Arc::new(Refusal {
+            step: id.clone(),
+            order: step.order,
+            error,
+        })),
     }
 }
 
@@ -271,6 +291,7 @@ fn layer_error(error: LayerError) -> ContentError {
             reason: Reason::Generator,
             detail: other.to_string(),
             retryable: false,
+            refusal: None,
         },
     }
 }
@@ -285,5 +306,6 @@ fn archive_error(point: &str, error: &ArchiveError) -> ContentError {
         reason,
         detail: format!("point `{point}`: {error}"),
         retryable: false,
+        refusal: None,
     }
 }

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Launches;
 use super::archive::PointArchive;
-use super::content::{Recipient, StepProgress, Steps};
+use super::content::{ContentError, Recipient, StepProgress, Steps};
 use super::lock::PinView;
-use super::prepare::{LockChoice, Prepared, Wanted};
+use super::prepare::{LockChoice, Prepared, Wanted, refused};
+use super::record::Reason;
 use super::request::LaunchRequest;
 use crate::auth::Tenant;
 use crate::problem::{Kind, Problem};
@@ -108,12 +109,7 @@ impl Launches {
         let archives =
             self.make_content(&prepared, &who, &steps)
                 .await
-                .map_err(|error| match error.reason {
-                    super::record::Reason::Capacity => {
-                        Problem::new(Kind::CapacityExceeded, error.detail)
-                    }
-                    _ => Problem::new(Kind::PlanRefused, error.detail),
-                })?;
+                .map_err(problem)?;
         let mut points = Vec::new();
         for (index, archive) in archives.iter().enumerate() {
             points.push(planned_point(&prepared, index, archive, &steps.look()).await?);
@@ -124,6 +120,18 @@ impl Launches {
             size: prepared.layout.size,
             points,
         })
+    }
+}
+
+/// Why there is no content, as a plan tells it.
+fn problem(error: ContentError) -> Problem {
+    match (&error.refusal, error.reason) {
+        (Some(refusal), _) => {
+            let at = format!("/profile/steps/{}", refusal.order);
+            refused(&refusal.step, &refusal.error, &at)
+        }
+        (None, Reason::Capacity) => Problem::new(Kind::CapacityExceeded, error.detail),
+        (None, _) => Problem::new(Kind::PlanRefused, error.detail),
     }
 }
 

@@ -206,7 +206,7 @@ fn plugin_gone(error: EngineError) -> Problem {
 }
 
 /// A generator that refused a step while it was planned.
-fn refused(step: &str, error: &GeneratorError, at: &str) -> Problem {
+pub fn refused(step: &str, error: &GeneratorError, at: &str) -> Problem {
     let kind = match error {
         GeneratorError::Upstream { .. } => Kind::Upstream,
         GeneratorError::Host(_) => Kind::Internal,

@@ -118,6 +118,7 @@ fn manifest_step(
                     one.step.id
                 ),
                 retryable: false,
+                refusal: None,
             });
         }
     }

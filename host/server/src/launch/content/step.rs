@@ -58,6 +58,7 @@ impl Launches {
                 point.point.name
             ),
             retryable: false,
+            refusal: None,
         })?;
         let engine = self.installed.engine();
         let generator = step.plugin.descriptor().id.as_str();
@@ -67,7 +68,7 @@ impl Launches {
             let content = engine
                 .generate(&step.plugin, &step.job, lock, Some(&who.instance))
                 .await
-                .map_err(|error| generator_error(id, &error))?;
+                .map_err(|error| generator_error(step, error))?;
             let facts = facts_of(
                 &content,
                 LayerRecord {
@@ -103,7 +104,7 @@ impl Launches {
                 let content = engine
                     .generate(&step.plugin, &step.job, lock, None)
                     .await
-                    .map_err(|error| generator_error(id, &error))?;
+                    .map_err(|error| generator_error(step, error))?;
                 let (name, mtime) = (id.to_owned(), lock.epoch);
                 let written = tokio::task::spawn_blocking(move || {
                     let (out, record) = write_shared(&name, &content, mtime, out)?;

@@ -25,7 +25,7 @@ impl Launches {
         let who = Recipient::of(launch, self.report_address(launch));
         let made = tokio::select! {
             made = self.make_content(prepared, &who, &live.steps) => made,
-            () = live.cancel.cancelled() => return Err(ContentError { reason: Reason::Restart, detail: "cancelled".into(), retryable: true }),
+            () = live.cancel.cancelled() => return Err(ContentError { reason: Reason::Restart, detail: "cancelled".into(), retryable: true, refusal: None }),
         };
         let archives = match made {
             Ok(archives) => archives,
@@ -62,6 +62,7 @@ impl Launches {
                 reason: Reason::Restart,
                 detail,
                 retryable: true,
+                refusal: None,
             });
         }
         live.content
