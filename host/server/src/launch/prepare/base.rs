@@ -63,6 +63,13 @@ impl Launches {
 
     /// A plan is refused when the guest could not apply it (RFC 0006).
     pub(super) fn check_trust(&self, inventory: &Inventory, volume: &str) -> Result<(), Problem> {
+        if !inventory.files.contains_key("dpkg-status") {
+            let detail = format!(
+                "volume `{volume}` has no /var/lib/dpkg/status: which packages it has, and whether bootsplice-agent is among them, cannot be told"
+            );
+            let hint = "use a Debian image, and import it again if its root could not be read";
+            return Err(one("/volume", "no-package-database", detail, hint));
+        }
         if inventory.agent.is_none() {
             let detail = format!(
                 "volume `{volume}` has no bootsplice-agent: install its package in the image and import it again"
