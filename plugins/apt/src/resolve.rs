@@ -245,7 +245,7 @@ fn planned(
             suite
                 .roots
                 .iter()
-                .map(|root| format!("{root}{path}"))
+                .map(|root| format!("{root}{}", path.replace('%', "%25")))
                 .collect()
         }
         From::Extra(id) => {
