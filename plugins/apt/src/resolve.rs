@@ -7,7 +7,7 @@ use bootsplice_deb::request::Request;
 use bootsplice_deb::status::Status;
 use bootsplice_sdk::job;
 use bootsplice_sdk::prelude::*;
-use bootsplice_sdk::source::{Pinned, pin_all};
+use bootsplice_sdk::source::{Pinned, file_name, pin_all};
 
 use crate::acquire::{Archive, Circumstances, acquire};
 use crate::config::{Base, Config, Phased, Recommends, Wish};
@@ -54,6 +54,7 @@ pub fn resolve(
     job::progress("indexes", 0, None);
     let indexes = prepared::open(&archive)?;
     let files = files(config)?;
+    check_architectures(&files, &architectures)?;
     let mut status = Status::parse(&image.status()?).map_err(broken)?;
     status
         .mark(&image.extended_states()?, &target.arch)
@@ -87,9 +88,11 @@ pub fn resolve(
     // Each came after what brought it in; dpkg alone wants it the other way round.
     packages.reverse();
     let bytes: u64 = plan.packages.iter().map(|package| package.size).sum();
+    let mut notes = vec![format!("{} packages, {bytes} bytes", packages.len())];
+    notes.extend(unpinned(config));
     let state = State {
         v: 1,
-        notes: vec![format!("{} packages, {bytes} bytes", packages.len())],
+        notes,
         packages,
         remove: plan
             .removed
@@ -135,6 +138,41 @@ fn files(config: &Config) -> Result<Vec<(Pinned, Extra)>, Error> {
         found.push((pinned, extra));
     }
     Ok(found)
+}
+
+/// What people are told of package files whose digest nobody gave. Where they lie stays out: it would change the layer.
+fn unpinned(config: &Config) -> impl Iterator<Item = String> {
+    config.packages.iter().filter_map(|wish| match wish {
+        Wish::File(file) if file.sha256.is_none() => Some(format!(
+            "{} is pinned by the digest it had when the step was resolved; the profile names none",
+            file_name(&file.url)
+        )),
+        _ => None,
+    })
+}
+
+/// Files for a machine of another kind are refused where they are asked for.
+fn check_architectures(files: &[(Pinned, Extra)], known: &[String]) -> Result<(), Error> {
+    let mut found = Vec::new();
+    for (pinned, extra) in files {
+        let mut lines = extra.control.lines();
+        let architecture = lines.find_map(|line| line.strip_prefix("Architecture:"));
+        let architecture = architecture.unwrap_or_default().trim();
+        if architecture != "all" && !known.iter().any(|one| one == architecture) {
+            let url = pinned.pin.urls.first().map_or("", String::as_str);
+            let text = format!(
+                "`{url}` is for the architecture `{architecture}`; the image is of {}",
+                known.join(", ")
+            );
+            let at = pinned.pin.name.clone();
+            found.push(Diagnostic::error(at, "wrong-architecture", text));
+        }
+    }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::InvalidConfig(found))
+    }
 }
 
 fn preferences(config: &Config, image: &Image) -> Result<Preferences, Error> {
