@@ -3,6 +3,7 @@
 //! Needs what `cargo xtask build` builds, and sgdisk, mkfs.ext4, e2fsck, zstd and tar.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod apt;
 mod crash;
 mod disk;
 mod http;
