@@ -106,10 +106,10 @@ impl Launches {
             report: None,
         };
         let steps = Steps::of(&prepared);
-        let archives =
-            self.make_content(&prepared, &who, &steps)
-                .await
-                .map_err(problem)?;
+        let archives = self
+            .make_content(&prepared, &who, &steps)
+            .await
+            .map_err(problem)?;
         let mut points = Vec::new();
         for (index, archive) in archives.iter().enumerate() {
             points.push(planned_point(&prepared, index, archive, &steps.look()).await?);
