@@ -241,7 +241,7 @@ fn check_wish(at: &Pointer, wish: &str, found: &mut Vec<Diagnostic>) {
 }
 
 /// Debian Policy 5.6.7: at least two characters of lower-case letters, digits, `+`, `-`, `.`, the first a letter or digit.
-fn is_package(name: &str) -> bool {
+pub fn is_package(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() >= 2
         && name.bytes().next().is_some_and(letter)

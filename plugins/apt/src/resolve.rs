@@ -10,7 +10,7 @@ use bootsplice_sdk::prelude::*;
 use bootsplice_sdk::source::{Pinned, file_name, pin_all};
 
 use crate::acquire::{Archive, Circumstances, acquire};
-use crate::config::{Base, Config, Phased, Recommends, Wish};
+use crate::config::{Base, Config, Phased, Recommends, Wish, is_package};
 use crate::content::content;
 use crate::image::Image;
 use crate::sources::SourceError;
@@ -244,6 +244,7 @@ fn planned(
     archive: &Archive,
     files: &[(Pinned, Extra)],
 ) -> Result<(Pin, Planned), Error> {
+    check_words(package)?;
     let file = format!(
         "{}_{}_{}.deb",
         package.name,
@@ -323,6 +324,32 @@ fn planned(
     Ok((pin, planned))
 }
 
+/// What a package is called becomes a file's name and words of the guest's plan: Debian Policy 5.6.7, 5.6.8 and 5.6.12 say what may stand there.
+fn check_words(package: &Package) -> Result<(), Error> {
+    let version = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
+    let architecture =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let good = is_package(&package.name)
+        && !package.version.is_empty()
+        && package.version.bytes().all(version)
+        && package.architecture.bytes().all(architecture);
+    let wrong = if !good {
+        "is no name, version and architecture of a package"
+    } else if package.size == 0 {
+        "has no size"
+    } else {
+        return Ok(());
+    };
+    let from = match &package.from {
+        From::Archive { origin, .. } => format!("the index of {}", origin.asked),
+        From::Extra(id) => format!("the file at {id}"),
+    };
+    Err(Error::Denied(format!(
+        "`{} {} {}` of {from} {wrong}",
+        package.name, package.version, package.architecture
+    )))
+}
+
 fn reason(reason: &Reason) -> String {
     match reason {
         Reason::Requested(_) => "requested".into(),
@@ -383,8 +410,9 @@ fn refused(error: bootsplice_deb::Error, config: &Config) -> Error {
         )]),
         Deb::Unsatisfiable { .. } => Error::Unsatisfiable(error.to_string()),
         Deb::Stopped => Error::Cancelled,
-        Deb::Malformed { .. } | Deb::TooLarge { .. } | Deb::Index(_) | Deb::Pages(_) => {
-            Error::Fault(error.to_string())
-        }
+        Deb::Malformed { .. } | Deb::TooLarge { .. } => Error::Unsupported(format!(
+            "what the image or a source says of its packages: {error}"
+        )),
+        Deb::Index(_) | Deb::Pages(_) => Error::Fault(error.to_string()),
     }
 }
