@@ -155,6 +155,44 @@ fn a_signed_index_cannot_name_a_file_outside_its_repository() -> Result<()> {
 }
 
 #[test]
+fn what_an_index_calls_its_packages_leads_nowhere() -> Result<()> {
+    let archive = archive()?;
+    let paragraph = |version: &str| {
+        let digest = "a".repeat(64);
+        format!(
+            "Package: hello\nVersion: {version}\nArchitecture: amd64\nFilename: pool/x.deb\nSize: 10\nSHA256: {digest}\n\n"
+        )
+    };
+    let good = paragraph("2.0");
+    for (index, (packages, code)) in [
+        (paragraph("2.0/../../../etc/cron.d/x"), "denied"),
+        (paragraph("2.0 1"), "denied"),
+        (paragraph("2.0;reboot"), "denied"),
+        (paragraph("2.0\u{202e}"), "denied"),
+        (good.replace("Size: 10\n", ""), "denied"),
+        (good.replace("Filename", "File"), "denied"),
+        (good.replace("SHA256", "MD5sum"), "unsupported"),
+        (good.replace("Size: 10", "Size: -1"), "upstream"),
+        (good.replace("amd64", "../amd64"), "upstream"),
+        (good.replace("hello", "../../../etc/hello"), "upstream"),
+        (good.replace("hello", "he llo"), "upstream"),
+        ("\u{1} nonsense\n\n".to_owned(), "upstream"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut repo = archive.repository(&format!("named-{index}"))?;
+        repo.suite.packages = packages;
+        archive.publish(&repo)?;
+        let with = json!({"packages": ["hello"], "sources": [archive.http(&repo)?]});
+        archive.refused(&with, code, STEP)?;
+        let asked = archive.web.asked(&format!("/named-{index}/pool"));
+        assert!(asked.is_empty(), "{asked:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_percent_sign_in_an_index_is_a_character_like_others() -> Result<()> {
     let archive = archive()?;
     let mut repo = archive.repository("percent")?;

@@ -154,3 +154,41 @@ fn an_older_release_than_one_seen_before_is_a_replay() -> Result<()> {
     assert_eq!(renew()?.status, 200);
     launch()
 }
+
+#[test]
+fn a_release_that_is_called_otherwise_than_before_is_taken_only_when_told_to() -> Result<()> {
+    let archive = archive()?;
+    let repo = archive.with_hello("renamed")?;
+    let source = archive.http(&repo)?;
+    let profile = |accept: bool| {
+        let with =
+            json!({"packages": ["hello"], "sources": [source], "accept_release_changes": accept});
+        match archive.profile(&[("base", with)])? {
+            Ok(name) => Ok::<_, anyhow::Error>(name),
+            Err(said) => panic!("{}", said.body),
+        }
+    };
+    let lock = |name: &str| {
+        let body = json!({"profile": name, "volume": "debian", "renew": true});
+        Said::of(&archive.host, "POST", "/v1/locks", &body)
+    };
+    let (careful, told) = (profile(false)?, profile(true)?);
+    for name in [&careful, &told] {
+        assert_eq!(lock(name)?.status, 200);
+    }
+    let file = repo.suite.directory(&repo.root).join("InRelease");
+    let text = fs::read_to_string(&file)?;
+    let from = text.find("Origin").unwrap_or(0);
+    let to = text.find("-----BEGIN PGP SIGNATURE").unwrap_or(0);
+    let other = text[from..to].replace("Origin: Example", "Origin: Other");
+    repo.suite.sign(&repo.root, &archive.key, &other)?;
+    let said = lock(&careful)?;
+    said.is("release-changed", SOURCES);
+    assert!(
+        said.text().contains("`Example` to `Other`"),
+        "{}",
+        said.text()
+    );
+    assert_eq!(lock(&told)?.status, 200);
+    Ok(())
+}
