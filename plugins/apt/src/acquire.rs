@@ -1,4 +1,4 @@
-//! From sources to verified indexes: Release files fetched, their signatures and dates judged, indexes fetched by digest.
+//! From sources to verified indexes: Release files fetched, their signatures and dates judged, which indexes they vouch for; and the indexes themselves, by digest.
 
 use bootsplice_sdk::blobs::Blob;
 use bootsplice_sdk::fetch::{self, Request, Response};
@@ -19,14 +19,20 @@ const MAX_SIGNATURE: u64 = 256 << 10;
 const MAX_PACKED: u64 = 256 << 20;
 const MAX_TEXT: u64 = 1 << 30;
 
-/// One index of one suite, verified.
-pub struct Acquired {
-    pub text: Blob,
-    /// Digest of the text; the same text is the same index wherever it comes from.
-    pub digest: String,
+/// One index that a suite vouches for.
+pub struct Listed {
     pub component: String,
     /// Which of [`Archive::suites`] it belongs to.
     pub suite: usize,
+    index: Index,
+    urls: Vec<String>,
+}
+
+/// An index as verified text.
+pub struct Text {
+    pub blob: Blob,
+    /// The same text is the same index wherever it comes from.
+    pub digest: String,
 }
 
 /// A suite that is in use.
@@ -41,7 +47,7 @@ pub struct Used {
 #[derive(Default)]
 pub struct Archive {
     pub suites: Vec<Used>,
-    pub indexes: Vec<Acquired>,
+    pub indexes: Vec<Listed>,
 }
 
 /// A Release as it came: the signed text, and what is beside it when it is not in the same file.
@@ -61,7 +67,7 @@ pub struct Circumstances<'a> {
     pub last: &'a [Repository],
 }
 
-/// Fetches and verifies everything that `sources` name.
+/// Fetches and judges the Release of every suite that `sources` name.
 pub fn acquire(sources: &[Source], around: &Circumstances<'_>) -> Result<Archive, Error> {
     let mut suites = Vec::new();
     for source in sources {
@@ -71,7 +77,6 @@ pub fn acquire(sources: &[Source], around: &Circumstances<'_>) -> Result<Archive
     }
     let signed = releases(&suites, around.config)?;
     let mut archive = Archive::default();
-    let mut wanted: Vec<(usize, String, Index, Vec<String>)> = Vec::new();
     for (suite, signed) in suites.iter().zip(signed) {
         let (release, signed_by) = judged(suite, &signed, around)?;
         let place = archive.suites.len();
@@ -87,11 +92,14 @@ pub fn acquire(sources: &[Source], around: &Circumstances<'_>) -> Result<Archive
                 let urls = suite.index_urls(&release, &index);
                 let component = component(&index.path).to_owned();
                 // `all` beside two architectures is one index.
-                if !wanted
-                    .iter()
-                    .any(|(_, _, other, _)| other.packed == index.packed)
-                {
-                    wanted.push((place, component, index, urls));
+                let known = |other: &Listed| other.index.packed == index.packed;
+                if !archive.indexes.iter().any(known) {
+                    archive.indexes.push(Listed {
+                        component,
+                        suite: place,
+                        index,
+                        urls,
+                    });
                 }
             }
         }
@@ -101,7 +109,6 @@ pub fn acquire(sources: &[Source], around: &Circumstances<'_>) -> Result<Archive
             roots: suite.roots.clone(),
         });
     }
-    archive.indexes = indexes(wanted, around.config)?;
     Ok(archive)
 }
 
@@ -299,14 +306,11 @@ fn keyrings(suite: &Suite<'_>, image: &Image) -> Result<Vec<Keyring>, Error> {
     Ok(rings)
 }
 
-/// All indexes at once, as verified text.
-fn indexes(
-    wanted: Vec<(usize, String, Index, Vec<String>)>,
-    config: &Config,
-) -> Result<Vec<Acquired>, Error> {
+/// Indexes as verified text, all fetched at once.
+pub fn texts(wanted: &[&Listed], config: &Config) -> Result<Vec<Text>, Error> {
     let requests: Vec<Request> = wanted
         .iter()
-        .map(|(_, _, index, urls)| Request {
+        .map(|Listed { index, urls, .. }| Request {
             credential: urls
                 .first()
                 .and_then(|url| config.credential(url))
@@ -320,7 +324,7 @@ fn indexes(
         .collect();
     let answers = fetch::get_all(&requests);
     let mut found = Vec::new();
-    for ((suite, component, index, urls), answer) in wanted.into_iter().zip(answers) {
+    for (Listed { index, urls, .. }, answer) in wanted.iter().zip(answers) {
         let packed = answer?.content;
         let limit = index
             .plain
@@ -341,14 +345,22 @@ fn indexes(
                 url: format!("{url} ({} without compression)", index.path),
             }));
         }
-        found.push(Acquired {
-            text,
-            digest,
-            component,
-            suite,
-        });
+        found.push(Text { blob: text, digest });
     }
     Ok(found)
+}
+
+// === impl Listed ===
+
+impl Listed {
+    /// Digest of its text, when the Release tells that too.
+    pub fn digest(&self) -> Option<&str> {
+        let plain = match self.index.codec {
+            Some(_) => self.index.plain.as_ref()?,
+            None => &self.index.packed,
+        };
+        Some(&plain.digest)
+    }
 }
 
 fn metadata(urls: Vec<String>, max_size: u64, config: &Config) -> Request {

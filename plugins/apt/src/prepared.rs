@@ -10,10 +10,11 @@ use bootsplice_sdk::cache;
 use bootsplice_sdk::prelude::*;
 use bootsplice_sdk::types::Failure;
 
-use crate::acquire::{Acquired, Archive};
+use crate::acquire::{Archive, Listed, Text, texts};
+use crate::config::Config;
 
 /// Raised whenever the same text gives other bytes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Most bytes that the host gives in one call.
 const MOST: u32 = 1 << 20;
 /// Bytes of text that are fed at a time.
@@ -24,21 +25,49 @@ const KEPT: u32 = 30 * 86_400;
 /// A blob as an index reads it.
 pub struct BlobPages(Blob);
 
-/// The indexes of an archive, in the order of its sources.
-pub fn open(archive: &Archive) -> Result<Vec<Index<'static>>, Error> {
-    archive
+/// The indexes of an archive, in the order of its sources. What was prepared before is neither fetched nor unpacked.
+pub fn open(archive: &Archive, config: &Config) -> Result<Vec<Index<'static>>, Error> {
+    let mut found = Vec::new();
+    for one in &archive.indexes {
+        let origin = origin(archive, one);
+        found.push(match one.digest() {
+            Some(digest) => kept(&key(digest, &origin)?),
+            None => None,
+        });
+    }
+    let missing: Vec<&Listed> = archive
         .indexes
         .iter()
-        .map(|one| opened(archive, one))
-        .collect()
+        .zip(&found)
+        .filter_map(|(one, found)| found.is_none().then_some(one))
+        .collect();
+    let mut made = texts(&missing, config)?.into_iter();
+    let mut indexes = Vec::new();
+    for (one, found) in archive.indexes.iter().zip(found) {
+        indexes.push(match found {
+            Some(index) => index,
+            None => {
+                let text = made.next();
+                let text = text.ok_or_else(|| Error::Fault("fewer texts than indexes".into()))?;
+                prepare(origin(archive, one), &text)?
+            }
+        });
+    }
+    Ok(indexes)
 }
 
-fn opened(archive: &Archive, one: &Acquired) -> Result<Index<'static>, Error> {
-    let origin = origin(archive, one);
-    let key = format!("index/{VERSION}/{}/{}", one.digest, facts(&origin)?);
-    if let Some(kept) = cache::get(&key)
-        && let Ok(index) = Index::open(BlobPages(kept))
-    {
+fn key(digest: &str, origin: &Origin) -> Result<String, Error> {
+    Ok(format!("index/{VERSION}/{digest}/{}", facts(origin)?))
+}
+
+fn kept(key: &str) -> Option<Index<'static>> {
+    Index::open(BlobPages(cache::get(key)?)).ok()
+}
+
+/// The index of a text, from the cache if it is there after all: not every Release tells the digest of the text.
+fn prepare(origin: Origin, text: &Text) -> Result<Index<'static>, Error> {
+    let key = key(&text.digest, &origin)?;
+    if let Some(index) = kept(&key) {
         return Ok(index);
     }
     let mut writer = BlobWriter::new();
@@ -55,8 +84,8 @@ fn opened(archive: &Archive, one: &Acquired) -> Result<Index<'static>, Error> {
     };
     builder.begin(origin.clone()).map_err(damaged)?;
     let mut at = 0;
-    while at < one.text.size() {
-        let piece = one.text.read(at, PIECE)?;
+    while at < text.blob.size() {
+        let piece = text.blob.read(at, PIECE)?;
         if piece.is_empty() {
             break;
         }
@@ -71,7 +100,7 @@ fn opened(archive: &Archive, one: &Acquired) -> Result<Index<'static>, Error> {
 }
 
 /// The facts that pins and requests speak of.
-fn origin(archive: &Archive, one: &Acquired) -> Origin {
+fn origin(archive: &Archive, one: &Listed) -> Origin {
     let used = &archive.suites[one.suite];
     let root = used.roots.first().map_or("", String::as_str);
     let site = root.split_once("://").map_or("", |(_, rest)| rest);
