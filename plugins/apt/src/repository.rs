@@ -32,6 +32,9 @@ pub struct Index {
     pub plain: Option<Listed>,
 }
 
+/// Addresses that one fetch may name.
+const MOST_URLS: usize = 16;
+
 /// A Release that may not be used: a stable code, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -81,7 +84,8 @@ impl<'a> Suite<'a> {
             .collect()
     }
 
-    /// The addresses of an index: by its digest where that is offered.
+    /// The addresses of an index: by its digest where that is offered, and behind those, for mirrors that offer it and do not
+    /// have it, by its name; what comes is held against the digest anyway.
     pub fn index_urls(&self, release: &Release, index: &Index) -> Vec<String> {
         let by_hash = match self.source.by_hash {
             ByHash::Offered => release.by_hash,
@@ -96,7 +100,12 @@ impl<'a> Suite<'a> {
             None => String::new(),
         };
         let hex = index.packed.digest.trim_start_matches("sha256:");
-        self.urls(&format!("{directory}by-hash/SHA256/{hex}"))
+        let mut urls = self.urls(&format!("{directory}by-hash/SHA256/{hex}"));
+        if self.source.by_hash == ByHash::Offered {
+            urls.extend(self.urls(&index.packed_path));
+            urls.truncate(MOST_URLS);
+        }
+        urls
     }
 
     /// The indexes of packages for `architecture`, one a component, and those of `all` where they are apart.
@@ -287,10 +296,13 @@ mod tests {
         assert_eq!(indexes[0].codec, Some(Codec::Gzip));
         assert_eq!(
             suite.index_urls(&release, &indexes[0]),
-            [format!(
-                "http://a.example/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/{}",
-                "0".repeat(64)
-            )]
+            [
+                format!(
+                    "http://a.example/debian/dists/bookworm/main/binary-amd64/by-hash/SHA256/{}",
+                    "0".repeat(64)
+                ),
+                "http://a.example/debian/dists/bookworm/main/binary-amd64/Packages.gz".into()
+            ]
         );
         let missing = suite.indexes(&release, "arm64").unwrap_err();
         assert_eq!(missing.code, "no-such-index");
