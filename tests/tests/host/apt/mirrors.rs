@@ -9,7 +9,8 @@ use bootsplice_tests::base::quiet;
 use bootsplice_tests::repository::Trick;
 use serde_json::{Value, json};
 
-use super::{Archive, DEAD, Repo, SOURCES, STEP, archive};
+use super::{Archive, DEAD, Repo, SOURCES, STEP, Said, archive};
+use crate::place::{committed, post};
 
 const IN_RELEASE: &str = "dists/stable/InRelease";
 const INDEX: &str = "dists/stable/main/binary-amd64/Packages.gz";
@@ -192,6 +193,13 @@ fn indexes_are_asked_for_by_their_digest_where_that_is_offered() -> Result<()> {
             && !asked.iter().any(|path| path.contains("Packages")),
         "{asked:?}"
     );
+    // A mirror that says it has them and does not.
+    let mut repo = archive.with_hello("by-hash-gone")?;
+    repo.suite.by_hash = true;
+    archive.publish(&repo)?;
+    let gone = repo.root.join("dists/stable/main/binary-amd64/by-hash");
+    fs::remove_dir_all(gone)?;
+    archive.plan(&hello(&archive, &repo)?)?.good();
     let mut repo = archive.with_hello("by-name")?;
     repo.suite.by_hash = true;
     archive.publish(&repo)?;
@@ -229,5 +237,46 @@ fn sources_that_no_grant_covers_or_whose_keyring_is_missing_are_refused() -> Res
     let with = json!({"packages": ["hello"], "sources": [source]});
     let said = archive.refused(&with, "no-keyring", SOURCES)?;
     assert!(said.contains("/usr/share/keyrings/none.gpg"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn many_plans_and_launches_at_once_fetch_an_index_and_a_package_once() -> Result<()> {
+    let archive = archive()?;
+    let repo = archive.with_hello("once")?;
+    let name = match archive.profile(&[("base", hello(&archive, &repo)?)])? {
+        Ok(name) => name,
+        Err(said) => panic!("{}", said.body),
+    };
+    std::thread::scope(|scope| {
+        let asks: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| Said::of(&archive.host, "POST", "/v1/plans", &archive.draft(&name)))
+            })
+            .collect();
+        for ask in asks {
+            ask.join().expect("a client")?.good();
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    for path in [INDEX, POOL] {
+        let asked = archive.web.asked(&format!("/once/{path}"));
+        assert_eq!(asked.len(), 1, "{path}");
+    }
+    let launch = || {
+        let mut draft = archive.draft(&name);
+        let file = format!(
+            "{}.raw",
+            draft["instance"]["id"].as_str().unwrap_or_default()
+        );
+        draft["sink"] = json!({"name": "disks", "as": file});
+        committed(&archive.host, &post(&archive.host, &draft)?)
+    };
+    launch()?;
+    // What is locked and made needs no mirror any more.
+    fs::remove_dir_all(&repo.root)?;
+    let before = archive.web.asked("/once/").len();
+    launch()?;
+    assert_eq!(archive.web.asked("/once/").len(), before);
     Ok(())
 }
