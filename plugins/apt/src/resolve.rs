@@ -52,7 +52,7 @@ pub fn resolve(
     job::progress("repositories", 0, None);
     let archive = acquire(&sources, &around)?;
     job::progress("indexes", 0, None);
-    let indexes = prepared::open(&archive)?;
+    let indexes = prepared::open(&archive, config)?;
     let files = files(config)?;
     check_architectures(&files, &architectures)?;
     let mut status = Status::parse(&image.status()?).map_err(broken)?;
