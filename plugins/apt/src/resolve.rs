@@ -63,6 +63,7 @@ pub fn resolve(
     let requests = requests(config)?;
     let extras: Vec<Extra> = files.iter().map(|(_, extra)| extra.clone()).collect();
     let policy = rules(config, &image)?;
+    let locked = kept(previous);
     let stop = || job::is_cancelled();
     job::progress("packages", 0, None);
     let plan = closure::resolve(&Input {
@@ -72,7 +73,7 @@ pub fn resolve(
         preferences: &preferences,
         requests: &requests,
         extras: &extras,
-        locked: &[],
+        locked: &locked,
         policy: &policy,
         stop: Some(&stop),
     })
@@ -111,6 +112,22 @@ pub fn resolve(
         state: Some(state.to_blob()?),
         ..LockFile::without_pins(max_output)
     })
+}
+
+/// What the caller wants to stay as it was, by name, architecture and version: pins of the last lock with the attribute `keep`.
+fn kept(previous: Option<&Locked>) -> Vec<(String, String, String)> {
+    let pins = previous.map_or(&[][..], |locked| &locked.pins);
+    let said = |pin: &Pin, wanted: &str| {
+        let found = pin.attributes.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone())
+    };
+    pins.iter()
+        .filter(|pin| said(pin, "keep").is_some())
+        .filter_map(|pin| {
+            let parts = (said(pin, "package")?, said(pin, "architecture")?);
+            Some((parts.0, parts.1, pin.version.clone()))
+        })
+        .collect()
 }
 
 /// Package files by URL, with what their control files say.
@@ -252,6 +269,7 @@ fn planned(
         package.architecture
     );
     let mut attributes = vec![
+        ("package".to_owned(), package.name.clone()),
         ("architecture".to_owned(), package.architecture.clone()),
         ("reason".to_owned(), reason(&package.reason)),
         ("source".to_owned(), package.source.clone()),
@@ -280,6 +298,9 @@ fn planned(
             }
             attributes.push(("suite".to_owned(), suite.record.name.clone()));
             attributes.push(("component".to_owned(), origin.component.clone()));
+            attributes.push(("origin".to_owned(), suite.record.origin.clone()));
+            attributes.push(("codename".to_owned(), suite.record.codename.clone()));
+            attributes.push(("released".to_owned(), suite.record.date.to_string()));
             attributes.push(("signed-by".to_owned(), suite.record.signed_by.join(" ")));
             suite
                 .roots
