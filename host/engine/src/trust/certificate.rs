@@ -10,6 +10,7 @@ use pgp::packet::{
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, KeyVersion, PublicParams, Tag};
 
+use super::memo::Check;
 use super::moment::Moment;
 use super::{Distrust, Rejection, armour};
 
@@ -211,21 +212,20 @@ impl Certificate {
     fn judge_primary(&self, now: Moment) -> Result<bool, Rejection> {
         let key = &self.primary;
         judge_key(key, now)?;
-        if self
-            .revocations
-            .iter()
-            .any(|one| one.verify_key(key).is_ok())
-        {
+        if self.revocations.iter().any(|one| of_key(one, key)) {
             return Err(Distrust::RevokedKey.because("the key was revoked"));
         }
         let direct = latest(
             self.direct
                 .iter()
-                .filter(|one| counts(one, now) && one.verify_key(key).is_ok()),
+                .filter(|one| counts(one, now) && of_key(one, key)),
         );
         let mut withdrawn = false;
         let named = latest(self.names.iter().filter_map(|(name, signatures)| {
-            let good = |one: &&Signature| one.verify_certification(key, Tag::UserId, name).is_ok();
+            let good = |one: &&Signature| {
+                let check = Check::new("name").part(*one).part(key).part(name);
+                check.holds(|| one.verify_certification(key, Tag::UserId, name).is_ok())
+            };
             let bound = latest(signatures.iter().filter(|one| {
                 one.typ() != Some(SignatureType::CertRevocation) && counts(one, now) && good(one)
             }))?;
@@ -261,7 +261,10 @@ impl Certificate {
         let (key, signatures) = &self.subkeys[index];
         let primary = &self.primary;
         judge_key(key, now)?;
-        let good = |one: &&Signature| one.verify_subkey_binding(primary, key).is_ok();
+        let good = |one: &&Signature| {
+            let check = Check::new("subkey").part(*one).part(primary).part(key);
+            check.holds(|| one.verify_subkey_binding(primary, key).is_ok())
+        };
         let of = |kind: SignatureType| signatures.iter().filter(move |one| one.typ() == Some(kind));
         if of(SignatureType::SubkeyRevocation).any(|one| good(&one)) {
             return Err(Distrust::RevokedKey.because("the subkey was revoked"));
@@ -277,7 +280,9 @@ impl Certificate {
         }
         // Without it, anyone could claim another's signing key as a subkey.
         let back = binding.embedded_signature().is_some_and(|back| {
-            counts(back, now) && back.verify_primary_key_binding(key, primary).is_ok()
+            let check = Check::new("back").part(back).part(key).part(primary);
+            counts(back, now)
+                && check.holds(|| back.verify_primary_key_binding(key, primary).is_ok())
         });
         if !back {
             return Err(Distrust::UnknownKey
@@ -285,6 +290,12 @@ impl Certificate {
         }
         Ok(())
     }
+}
+
+/// Whether a signature about a key itself is by that key.
+fn of_key(signature: &Signature, key: &PublicKey) -> bool {
+    let check = Check::new("key").part(signature).part(key);
+    check.holds(|| signature.verify_key(key).is_ok())
 }
 
 /// Strength and age of a key's own material.

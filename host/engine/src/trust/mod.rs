@@ -8,6 +8,7 @@ mod certificate;
 mod clearsigned;
 mod distrust;
 mod last_seen;
+mod memo;
 mod moment;
 mod ring;
 mod seen;

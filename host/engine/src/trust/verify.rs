@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType, SignatureVersion};
+use pgp::ser::Serialize;
 use pgp::types::KeyDetails;
 
 use super::certificate::{Certificate, Part, run_out};
 use super::clearsigned::{self, Clearsigned};
+use super::memo::Check;
 use super::moment::Moment;
 use super::ring::{Keyring, Ring};
 use super::{Distrust, Rejection, armour};
@@ -343,10 +345,13 @@ impl Signed<'_> {
     fn fits(
         &self,
         signature: &Signature,
-        key: &impl pgp::types::VerifyingKey,
+        key: &(impl pgp::types::VerifyingKey + Serialize),
     ) -> Result<bool, GeneratorError> {
         let content = match self {
-            Self::Text(text) => return Ok(signature.verify(key, *text).is_ok()),
+            Self::Text(text) => {
+                let check = Check::new("text").part(signature).part(key).bytes(text);
+                return Ok(check.holds(|| signature.verify(key, *text).is_ok()));
+            }
             Self::Content(content) => content,
         };
         let mut watched = Watched {

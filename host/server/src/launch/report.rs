@@ -59,7 +59,7 @@ pub enum ReportResult {
     /// Some stages are done; others follow.
     Running,
     Applied,
-    /// Applied, and at least one step failed under the policy `warn`.
+    /// Applied, and at least one step failed under the policy `warn`, or a service of its packages did not come up.
     Degraded,
     Failed,
 }
