@@ -112,7 +112,9 @@ impl Apt {
             fs::create_dir_all(folder.join(part))?;
         }
         fs::write(database.join("status"), image_file(STATUS)?)?;
-        let sources: String = archive.sources("file:").join("\n") + "\n";
+        // Only what was copied: some machines' apt wants more than packages.
+        let sources = archive.sources("file:").join("\n") + "\n";
+        let sources = sources.replace("deb [", "deb [target=Packages ");
         fs::write(folder.join("sources.list"), sources)?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -177,6 +179,7 @@ impl Apt {
             format!("Dir::State::extended_states={here}/extended_states"),
             format!("Dir::Cache={here}/cache"),
             "Acquire::Languages=none".to_owned(),
+            "Acquire::GzipIndexes=false".to_owned(),
             "Debug::NoLocking=1".to_owned(),
             "APT::Sandbox::User=".to_owned(),
         ] {

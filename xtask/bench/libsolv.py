@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """libsolv in one process: the base and the indexes are loaded once, then each line of names on standard input is solved.
 
-solv.py ROOT PACKAGES…    ROOT/var/lib/dpkg/status is the base, PACKAGES are indexes as text
+libsolv.py ROOT PACKAGES…    ROOT/var/lib/dpkg/status is the base, PACKAGES are indexes as text
 
 Answers one line a request: seconds of the solve, packages that the base lacks; `-1 WHY` for one that cannot be solved.
 """
@@ -16,7 +16,7 @@ pool.setdisttype(solv.Pool.DISTTYPE_DEB)
 pool.setarch("amd64")
 pool.set_rootdir(root)
 installed = pool.add_repo("@System")
-assert installed.add_debdb(), pool.errstr
+assert installed.add_debdb(solv.Repo.REPO_USE_ROOTDIR), pool.errstr
 pool.installed = installed
 for index in indexes:
     repository = pool.add_repo(index)
@@ -28,7 +28,9 @@ for line in sys.stdin:
     begin = time.perf_counter()
     jobs = []
     for name in line.split():
-        jobs += pool.select(name, solv.Selection.SELECTION_NAME).jobs(solv.Job.SOLVER_INSTALL)
+        found = pool.select(name, solv.Selection.SELECTION_NAME)
+        assert not found.isempty(), f"no package {name}"
+        jobs += found.jobs(solv.Job.SOLVER_INSTALL)
     solver = pool.Solver()
     solver.set_flag(solv.Solver.SOLVER_FLAG_IGNORE_RECOMMENDED, 1)
     problems = solver.solve(jobs)
