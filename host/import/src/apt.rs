@@ -1,5 +1,7 @@
 //! What apt(8) of the image goes by, kept beside the inventory: sources, keyrings, preferences, marks.
 
+use std::path::Path;
+
 use ext4_view::{Ext4, FileType};
 
 /// Single files.
@@ -44,6 +46,30 @@ pub(crate) fn paths(root: &Ext4) -> Vec<String> {
             let path = format!("{directory}/{name}");
             if is_read(name, endings) && is_file(root, &path) {
                 found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// As in an image, the paths below a directory of this machine.
+pub fn apt_files(root: &Path) -> Vec<String> {
+    let below = |path: &str| root.join(path.trim_start_matches('/'));
+    let mut found: Vec<String> = FILES
+        .iter()
+        .filter(|path| below(path).is_file())
+        .map(|path| (*path).to_owned())
+        .collect();
+    for (directory, endings) in DIRECTORIES {
+        let entries = std::fs::read_dir(below(directory));
+        for entry in entries.into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                continue;
+            };
+            if is_read(name, endings) && entry.path().is_file() {
+                found.push(format!("{directory}/{name}"));
             }
         }
     }

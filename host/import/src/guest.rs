@@ -260,7 +260,7 @@ fn read_file(root: &Ext4, path: &str, limit: u64) -> Option<Vec<u8>> {
 }
 
 /// os-release(5): assignments, perhaps quoted.
-pub(crate) fn os_release(text: &str) -> BTreeMap<String, String> {
+pub fn os_release(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.trim().split_once('='));
     pairs
@@ -274,7 +274,7 @@ pub(crate) fn os_release(text: &str) -> BTreeMap<String, String> {
 }
 
 /// Version and architecture of an installed package, from dpkg's status file (deb-control(5) paragraphs).
-pub(crate) fn package(status: &str, name: &str) -> Option<(String, String)> {
+pub fn package(status: &str, name: &str) -> Option<(String, String)> {
     let paragraph = status.split("\n\n").find(|paragraph| {
         paragraph.lines().any(|line| {
             line.strip_prefix("Package:")

@@ -25,8 +25,10 @@ mod source;
 mod stored;
 mod verify;
 
+pub use apt::apt_files;
 pub use error::{ImportError, Result};
 pub use export::export;
+pub use guest::{os_release, package as installed_package};
 pub use import::{ImportReport, Progress, import};
 pub use request::{Format, ImportRequest, Isolation, parse_point, parse_size};
 pub use stored::{Inspection, Named, inspect, list};

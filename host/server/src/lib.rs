@@ -6,6 +6,8 @@
 //! | [`route`], [`http`], [`extract`], [`problem`] | what every route shares: guard, request id, bodies, errors |
 //! | [`auth`], [`secret`], [`keys`] | who may do what; what nobody may see; who signs |
 //! | [`profile`] | documents, their faults, their versions |
+//! | [`launch`] | launches, from the request to the sealed volume |
+//! | [`lock`] | lock files, their differences, bills of materials and known vulnerabilities |
 //! | [`app`], [`config`], [`state`] | a host put together |
 //! | [`serve`] | listening, TLS, the end |
 //! | [`client`], [`cli`] | the other side of the wire |
@@ -24,6 +26,7 @@ pub mod http;
 pub mod keys;
 mod last_seen;
 pub mod launch;
+pub mod lock;
 pub mod log;
 pub mod metrics;
 pub mod openapi;

@@ -272,7 +272,7 @@ impl From<Installation> for Generator {
     }
 }
 
-fn stage(stage: contract::Stage) -> Stage {
+pub(crate) fn stage(stage: contract::Stage) -> Stage {
     match stage {
         contract::Stage::Files => Stage::Files,
         contract::Stage::Packages => Stage::Packages,
@@ -288,18 +288,18 @@ fn numbers(version: &str) -> (Vec<u64>, bool) {
 }
 
 /// A file in the directory of this executable.
-fn beside(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this executable")?;
     Ok(own.with_file_name(name))
 }
 
-fn default_directory() -> anyhow::Result<Option<PathBuf>> {
+pub(crate) fn default_directory() -> anyhow::Result<Option<PathBuf>> {
     let candidates = [beside("plugins")?, beside("../share/bootsplice/plugins")?];
     Ok(candidates.into_iter().find(|path| path.is_dir()))
 }
 
 /// What the operator's grants mean for the fetch layer: roots of `file:` URLs and buckets. Prefixes of `https:` URLs are judged per step.
-fn fetch_policy(config: &Config) -> anyhow::Result<FetchPolicy> {
+pub(crate) fn fetch_policy(config: &Config) -> anyhow::Result<FetchPolicy> {
     let mut policy = FetchPolicy::default();
     for url in config.grants.iter().flat_map(|grant| &grant.urls) {
         match url.scheme() {

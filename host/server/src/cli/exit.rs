@@ -17,6 +17,10 @@ pub enum Code {
     Conflict = 5,
     Unavailable = 6,
     Invalid = 7,
+    /// `lock --locked`: another lock would be made now.
+    Differs = 8,
+    /// `lock --fail-on`: a package is known to be vulnerable.
+    Vulnerable = 9,
 }
 
 /// A command's end without success.
@@ -49,6 +53,12 @@ impl Failure {
 
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
+    }
+}
+
+impl From<ProblemBody> for Failure {
+    fn from(body: ProblemBody) -> Self {
+        Self::from(ClientError::Problem(Box::new(body)))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The `bootsplice` command: one module a noun, the same words as the API.
 //!
 //! Exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 not allowed (no token, or one without the verb), 5 conflict or failed precondition, 6 not
-//! reachable or not now, 7 refused as invalid.
+//! reachable or not now, 7 refused as invalid, 8 a lock that does not hold, 9 known vulnerabilities.
 
 mod exit;
 mod fetch;
 mod key;
 mod launch;
+mod lock;
 mod output;
 mod plan;
 mod plugin;
@@ -45,7 +46,8 @@ Environment:
   BOOTSPLICE_URL    where the host is (http://127.0.0.1:8080)
   BOOTSPLICE_TOKEN  the token to talk to it with
 
-Exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 not reachable, 7 invalid";
+Exit codes: 0 done, 1 failure, 2 usage, 3 not found, 4 not allowed, 5 conflict, 6 not reachable, 7 invalid,
+8 lock does not hold, 9 vulnerable";
 
 /// What every command takes.
 #[derive(Args, Clone)]
@@ -90,6 +92,7 @@ pub enum Command {
     #[command(subcommand)]
     Launch(launch::LaunchCommand),
     Plan(plan::PlanCommand),
+    Lock(Box<lock::Lock>),
     /// Generators that profiles use.
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -119,6 +122,7 @@ impl Cli {
             Command::Profile(command) => command.run(&self.global, &output).await,
             Command::Launch(command) => command.run(&self.global, &output).await,
             Command::Plan(command) => command.run(&self.global, &output).await,
+            Command::Lock(command) => command.run(&self.global, &output).await,
             Command::Plugin(command) => command.run(&self.global, &output).await,
             Command::Secret(command) => command.run(&self.global, &output).await,
             Command::Key(command) => command.run(&output).await,

@@ -1,9 +1,9 @@
 //! From a request to work that can be done: everything looked up, every step locked, every fault found before anything is recorded.
 
 mod base;
-mod join;
+pub mod join;
 mod locks;
-mod steps;
+pub mod steps;
 mod values;
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use crate::problem::{Fault, Kind, Problem};
 use crate::profile::{Saved, Stage, Step};
 
 /// What agents of this release can do; generators see it in their target.
-const FEATURES: [&str; 2] = ["edit-v1", "user-units"];
+pub const FEATURES: [&str; 2] = ["edit-v1", "user-units"];
 
 // === impl Launches ===
 

@@ -1,0 +1,243 @@
+//! Profiles resolved on this machine, by the generators that a host would run, in the same sandbox, without a host.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`base`] | the image to resolve against: a dpkg status file with the settings of an apt, or an imported volume |
+//! | [`reach`] | what generators may fetch here |
+//! | [`shelf`] | generators beside the command, compiled once and kept |
+//! | [`seen`], [`progress`] | the replay guard's memory; what takes long is told |
+
+pub mod base;
+pub mod progress;
+pub mod reach;
+mod seen;
+mod shelf;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bootsplice_engine::blobs::Scope;
+use bootsplice_engine::contract::{self, Pin, Severity, StepLock};
+use bootsplice_engine::{Engine, EngineConfig, Job, Plugin};
+use serde_json::Value;
+
+use self::base::Base;
+use self::progress::Progress;
+use self::reach::Reach;
+use self::shelf::Shelf;
+use super::document::{LockFile, Of, Package, SCHEMA, Step, Target};
+use crate::auth::Tenant;
+use crate::launch::lock::PinView;
+use crate::launch::prepare::join::{Placed, join};
+use crate::launch::prepare::refused;
+use crate::launch::prepare::steps::FEATURES;
+use crate::problem::{Fault, Kind, Problem};
+use crate::profile::check;
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Generators as `NAME.wasm`.
+    pub plugins: PathBuf,
+    /// The `bootsplice-compile` binary.
+    pub compiler: PathBuf,
+    /// What can be made again: compiled generators, fetched indexes.
+    pub cache: PathBuf,
+    /// The dates of repositories that were seen. Losing them loses the guard against replayed ones.
+    pub state: PathBuf,
+}
+
+/// Resolves profiles on this machine.
+pub struct Local {
+    engine: Engine,
+    shelf: Shelf,
+    reach: Reach,
+    progress: Arc<Progress>,
+    tenant: Tenant,
+    /// Another process of the same user waits until this one is done.
+    _alone: std::fs::File,
+}
+
+// === impl Local ===
+
+impl Local {
+    pub fn open(places: &Places, reach: Reach, progress: Arc<Progress>) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        let cache = &places.cache;
+        std::fs::create_dir_all(cache)
+            .with_context(|| format!("cannot make the cache directory `{}`", cache.display()))?;
+        progress.stage("waiting for another `bootsplice lock` of this user");
+        let alone = std::fs::File::create(cache.join("in-use"))?;
+        alone.lock()?;
+        progress.stage("starting the sandbox");
+        let seen = Arc::new(seen::FileLastSeen::open(&places.state)?);
+        let mut config = EngineConfig::new(cache, &places.compiler, seen);
+        config.places = 4;
+        config.fetch = reach.policy.clone();
+        let engine = Engine::open(config)?;
+        Ok(Self {
+            shelf: Shelf::new(engine.clone(), places.plugins.clone(), progress.clone()),
+            engine,
+            reach,
+            progress,
+            tenant: Tenant::DEFAULT.parse()?,
+            _alone: alone,
+        })
+    }
+
+    /// The lock of a profile on a base; every step of it. Packages in `keep` stay at their versions where those will do.
+    pub async fn lock(
+        &self,
+        document: &Value,
+        base: &Base,
+        keep: &[&Package],
+    ) -> Result<LockFile, Problem> {
+        let checked = check(document, &self.tenant, &self.shelf)
+            .await
+            .map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?
+            .map_err(|faults| Problem::new(Kind::InvalidProfile, "").with_faults(faults))?;
+        let profile = &checked.profile;
+        let mut placed = Vec::new();
+        let mut plugins = Vec::new();
+        let mut points: Vec<&str> = Vec::new();
+        for (step, generator) in profile.steps.iter().zip(&checked.generators) {
+            let plugin = self.shelf.plugin(&generator.name).await;
+            let plugin = plugin.map_err(|why| Problem::new(Kind::Unavailable, why))?;
+            let known = points.iter().position(|point| *point == step.at);
+            let point = known.unwrap_or_else(|| {
+                points.push(&step.at);
+                points.len() - 1
+            });
+            placed.push(Placed {
+                step,
+                plugin: generator.digest,
+                joins: plugin.descriptor().joins_steps,
+                point,
+            });
+            plugins.push(plugin);
+        }
+        let joined = join(&placed).map_err(|mut faults| {
+            // Of a launch's request the profile is a part; here it is the document.
+            for fault in &mut faults {
+                fault.pointer = fault.pointer.replacen("/profile/", "/", 1);
+            }
+            Problem::new(Kind::PlanRefused, "").with_faults(faults)
+        })?;
+        let mut steps = Vec::new();
+        for one in joined {
+            let plugin = &plugins[one.order];
+            let at = format!("/steps/{}", one.order);
+            let job = self.job(&profile.name, &one.step, plugin, base);
+            self.progress.step(&one.step.id);
+            self.validate(plugin, &job, &at, &one.step.id).await?;
+            let previous = kept(plugin, keep);
+            let lock = self.engine.resolve(plugin, &job, Some(&previous)).await;
+            let lock = lock.map_err(|error| hinted(refused(&one.step.id, &error, &at)))?;
+            let pins: Vec<PinView> = lock.pins.iter().map(PinView::of).collect();
+            let id = &one.step.id;
+            steps.push(Step::new(id, lock.plugin, lock.needs_instance, &pins));
+        }
+        let mut lock = LockFile {
+            schema: SCHEMA.to_owned(),
+            profile: Of::profile(profile),
+            base: base.digest,
+            target: base.target.clone(),
+            date: None,
+            steps,
+        };
+        lock.set_date();
+        lock.check()
+            .map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+        Ok(lock)
+    }
+
+    fn job(&self, profile: &str, step: &crate::profile::Step, plugin: &Plugin, base: &Base) -> Job {
+        let Target {
+            distribution,
+            release,
+            architecture,
+        } = base.target.clone();
+        let target = contract::Target {
+            os: contract::OsFamily::Linux,
+            distro: distribution,
+            release,
+            arch: architecture,
+            insertion_point: step.at.clone(),
+            features: FEATURES.map(str::to_owned).to_vec(),
+        };
+        let config = Value::Object(step.with.clone());
+        let name = format!("{profile}/{}", step.id);
+        let mut job = Job::new(name, self.tenant.as_str(), target, config);
+        job.grants.fetch = self.reach.granted(plugin, &job.config, base);
+        job.inventory = base.files.clone();
+        job.observer = self.progress.clone();
+        job
+    }
+
+    async fn validate(
+        &self,
+        plugin: &Plugin,
+        job: &Job,
+        at: &str,
+        step: &str,
+    ) -> Result<(), Problem> {
+        let found = self.engine.validate(plugin, Some(&job.target), &job.config);
+        let found = found.await.map_err(|error| refused(step, &error, at))?;
+        let errors = found
+            .into_iter()
+            .filter(|one| one.severity == Severity::Error);
+        let faults: Vec<Fault> = errors
+            .map(|one| Fault {
+                hint: one.hint,
+                ..Fault::new(format!("{at}/with{}", one.pointer), &one.code, one.message)
+            })
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::new(Kind::PlanRefused, "").with_faults(faults))
+        }
+    }
+}
+
+/// A lock that says no more than which packages shall stay.
+fn kept(plugin: &Plugin, keep: &[&Package]) -> StepLock {
+    let pins = keep.iter().map(|package| Pin {
+        name: format!("{}_{}", package.name, package.architecture),
+        version: package.version.clone(),
+        urls: package.urls.clone(),
+        digest: package.sha256,
+        size: package.size,
+        scope: Scope::Public,
+        attributes: [
+            ("keep", "yes"),
+            ("package", &*package.name),
+            ("architecture", &*package.architecture),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+    });
+    StepLock {
+        plugin: *plugin.digest(),
+        epoch: 0,
+        pins: pins.collect(),
+        state: None,
+        needs_instance: false,
+        fresh_for: None,
+        max_output: 0,
+        scope: Scope::Public,
+    }
+}
+
+/// Says what to do here about what may not be reached.
+fn hinted(mut problem: Problem) -> Problem {
+    let denied = |fault: &&mut Fault| fault.code == "denied" && fault.hint.is_none();
+    for fault in problem.faults.iter_mut().filter(denied) {
+        fault.hint = Some(if fault.detail.contains("public address") {
+            "a private network is allowed with `--private-network CIDR`".to_owned()
+        } else {
+            "an address that neither the profile nor the apt settings name is allowed with `--grant URL`".to_owned()
+        });
+    }
+    problem
+}
