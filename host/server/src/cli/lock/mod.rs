@@ -69,11 +69,7 @@ pub struct Wanted {
     #[arg(long, required = true)]
     profile: Option<PathBuf>,
     /// A base volume by its name.
-    #[arg(
-        long,
-        conflicts_with = "base_status",
-        required_unless_present = "base_status"
-    )]
+    #[arg(long, conflicts_with = "base_status")]
     volume: Option<String>,
     /// The object store of the volume: it is resolved here, and no host is asked.
     #[arg(long, env = "BOOTSPLICE_STORE")]

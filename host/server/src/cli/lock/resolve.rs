@@ -24,6 +24,8 @@ use crate::lock::{Diff, LockFile, Package, Step};
 use crate::plugins::{beside, default_directory, fetch_policy};
 use crate::profile::Profile;
 
+const NO_BASE: &str = "which image is the lock for? Give `--base-status FILE` (its /var/lib/dpkg/status) or `--volume NAME`";
+
 pub async fn run(wanted: Wanted, global: &Global, output: &Output) -> Result<(), Failure> {
     let path = wanted.profile.clone();
     let path = path.ok_or_else(|| Failure::usage("--profile: expected a file"))?;
@@ -66,7 +68,7 @@ async fn here(
         })
         .map_err(invalid)?,
         (None, Some(name), Some(store)) => Base::of_volume(&volume::open(store)?, name).await?,
-        _ => return Err(Failure::usage("give `--volume` or `--base-status`")),
+        _ => return Err(Failure::usage(NO_BASE)),
     };
     let (places, reach) = wanted.machine.settings()?;
     let progress = Progress::start();

@@ -232,12 +232,23 @@ fn kept(plugin: &Plugin, keep: &[&Package]) -> StepLock {
 /// Says what to do here about what may not be reached.
 fn hinted(mut problem: Problem) -> Problem {
     let denied = |fault: &&mut Fault| fault.code == "denied" && fault.hint.is_none();
+    let hints = [
+        (
+            "secret",
+            "only a host knows secrets: `bootsplice lock --volume NAME` asks it",
+        ),
+        (
+            "public address",
+            "a private network is allowed with `--private-network CIDR`",
+        ),
+        (
+            "no grant",
+            "an address that neither the profile nor the apt settings name is allowed with `--grant URL`",
+        ),
+    ];
     for fault in problem.faults.iter_mut().filter(denied) {
-        fault.hint = Some(if fault.detail.contains("public address") {
-            "a private network is allowed with `--private-network CIDR`".to_owned()
-        } else {
-            "an address that neither the profile nor the apt settings name is allowed with `--grant URL`".to_owned()
-        });
+        let known = hints.iter().find(|(word, _)| fault.detail.contains(word));
+        fault.hint = known.map(|(_, hint)| (*hint).to_owned());
     }
     problem
 }
