@@ -5,14 +5,16 @@
 
 mod cvss;
 mod osv;
+mod stream;
 mod tracker;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bootsplice_deb::version;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::document::{LockFile, Source};
 
@@ -150,17 +152,12 @@ impl Feed {
         let mut feed = Self::default();
         let mut found = 0;
         for file in files(path)? {
-            let value = json(&file)?;
             let wrong = |(pointer, what): (String, String)| FeedError::Format {
                 path: file.clone(),
                 pointer,
                 what,
             };
-            let advisories = if tracker::is(&value) {
-                tracker::read(&value, &release).map_err(wrong)?
-            } else {
-                osv::read(&value, &release).map_err(wrong)?
-            };
+            let advisories = stream::read(opened(&file)?, &release).map_err(wrong)?;
             found += 1;
             for advisory in advisories {
                 let known = feed.advisories.entry(advisory.package.clone());
@@ -301,30 +298,22 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, FeedError> {
     Ok(found)
 }
 
-fn json(path: &Path) -> Result<Value, FeedError> {
-    use std::io::Read as _;
+/// A file of a feed, refused when it is larger than any feed.
+fn opened(path: &Path) -> Result<impl Read, FeedError> {
     let unread = |error| FeedError::Read {
         path: path.to_owned(),
         error,
     };
-    let wrong = |what: String| FeedError::Format {
-        path: path.to_owned(),
-        pointer: "/".into(),
-        what,
-    };
-    let file = std::fs::File::open(path).map_err(unread)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unread)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(wrong(format!("it is larger than {LARGEST} bytes")));
+    let file = File::open(path).map_err(unread)?;
+    let size = file.metadata().map_err(unread)?.len();
+    if size > LARGEST {
+        return Err(FeedError::Format {
+            path: path.to_owned(),
+            pointer: "/".into(),
+            what: format!("it has {size} bytes, at most {LARGEST} are read"),
+        });
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        wrong(format!(
-            "it is not JSON: {error}; expected OSV entries or Debian's security tracker"
-        ))
-    })
+    Ok(BufReader::with_capacity(1 << 20, file.take(LARGEST)))
 }
 
 #[cfg(test)]

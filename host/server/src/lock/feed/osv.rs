@@ -2,25 +2,11 @@
 
 use serde_json::Value;
 
+use super::stream::Wrong;
 use super::{Advisory, Affected, End, Release, Severity, Span, cvss};
 
-type Wrong = (String, String);
-
-/// One entry, or a list of them.
-pub fn read(value: &Value, release: &Release<'_>) -> Result<Vec<Advisory>, Wrong> {
-    let mut found = Vec::new();
-    match value {
-        Value::Array(entries) => {
-            for (index, entry) in entries.iter().enumerate() {
-                one(entry, &format!("/{index}"), release, &mut found)?;
-            }
-        }
-        entry => one(entry, "", release, &mut found)?,
-    }
-    Ok(found)
-}
-
-fn one(
+/// Adds what one entry, which stands at `at`, says of the release.
+pub fn entry(
     entry: &Value,
     at: &str,
     release: &Release<'_>,
