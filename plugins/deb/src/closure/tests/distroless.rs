@@ -41,6 +41,18 @@ fn rules_distroless_212_a_request_means_the_real_package_before_who_provides_its
 }
 
 #[test]
+fn rules_distroless_264_what_cannot_be_resolved_is_reported_by_its_name() {
+    let world = world("a 1; Depends: b\nb 1; Depends: gone (>= 2)\nc 1", "");
+    let told = world.refusal("a c");
+    assert!(
+        ["a", "b", "gone"].iter().all(|name| told.contains(name)),
+        "{told}"
+    );
+    let told = world.refusal("nowhere");
+    assert!(told.contains("nowhere"), "{told}");
+}
+
+#[test]
 fn rules_distroless_265_a_dependency_means_the_real_package_before_who_provides_its_name() {
     let world = world(
         "ffmpeg 7:7.1; Depends: libavcodec61 (>= 7:7.1)
