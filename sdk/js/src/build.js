@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { repair } from './borrows.js';
 import { lines } from './lines.js';
 
 const SDK = fileURLToPath(new URL('..', import.meta.url));
@@ -18,8 +19,9 @@ export async function build(project, output) {
     witPath: path.join(SDK, 'wit'), world: 'plugin', jsSource: await bundle(path.resolve(project, main)), stubWasi: true, sync: true,
   });
   await mkdir(path.dirname(output), { recursive: true });
-  await writeFile(output, component);
-  return component.length;
+  const repaired = repair(component);
+  await writeFile(output, repaired);
+  return repaired.length;
 }
 
 /** One module: TypeScript stripped, dependencies and JSON inside, imports of the contract left. @param {string} main */

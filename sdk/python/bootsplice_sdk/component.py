@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import sysconfig
-import traceback
+import os
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -16,7 +14,8 @@ from .generator import Generator, Instance, Locked, Summary, Target
 from .sink import Sink
 
 T = TypeVar("T")
-_SDK = str(PurePath(__file__).parent)
+_NOT_THEIRS = tuple(os.path.join(os.path.dirname(file), "") for file in (__file__, os.__file__))
+"""Directories of the SDK and of Python itself."""
 
 
 def component(author: type[Generator[Any]]) -> tuple[type, type]:
@@ -72,9 +71,11 @@ def _answered(work: Callable[[], T]) -> T:
     try:
         return work()
     except Error as error:
-        raise Err(error.to_contract()) from None
+        raw = error.to_contract()
     except Exception as error:  # noqa: BLE001
-        raise Err(types.Error_Fault(_tell(error))) from None
+        raw = types.Error_Fault(_tell(error))
+    # Here the exception and its frames, which may hold handles, are gone.
+    raise Err(raw)
 
 
 def _reported(work: Callable[[], T]) -> T:
@@ -86,19 +87,25 @@ def _reported(work: Callable[[], T]) -> T:
 
 
 def _tell(error: BaseException) -> str:
-    """`users.py:42: ValueError: text`: the innermost line of the author's own code. The whole traceback goes to the log."""
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        job.log(job.Level.ERROR, line, [])
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_own(frame.filename)]
-    kind = type(error).__name__
+    """`users.py:42: ValueError: text`: the innermost line of the author's own code. The whole stack goes to the log.
+
+    Not by `traceback`, which looks for source files and imports as it goes: a component has neither.
+    """
+    words = f"{type(error).__name__}: {error}"
+    frames, at = [], error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        frames.append((code.co_filename, at.tb_lineno, code.co_name))
+        at = at.tb_next
+    job.log(job.Level.ERROR, words, [])
+    for filename, line, name in reversed(frames):
+        job.log(job.Level.ERROR, f"    at {name} ({filename}:{line})", [])
     if not frames:
-        return f"{kind}: {error}"
-    frame = (own or frames)[-1]
-    return f"{PurePath(frame.filename).name}:{frame.lineno}: {kind}: {error}"
+        return words
+    own = [frame for frame in frames if _is_own(frame[0])]
+    filename, line, _ = (own or frames)[-1]
+    return f"{PurePath(filename).name}:{line}: {words}"
 
 
 def _is_own(filename: str) -> bool:
-    path = PurePath(filename)
-    library = (_SDK, sysconfig.get_paths()["stdlib"], sys.prefix + "/lib/python")
-    return not filename.startswith("<") and not any(str(path).startswith(prefix) for prefix in library)
+    return not filename.startswith(("<", *_NOT_THEIRS))
