@@ -7,13 +7,14 @@ use bootsplice_tests::places;
 
 use crate::build::GENERATORS;
 use crate::phase::Phases;
-use crate::{promises, run};
+use crate::{guests, promises, run};
 
 /// Cargo tools that are not part of a Rust toolchain: crate and program.
 const TOOLS: &[(&str, &str)] = &[("cargo-deny", "cargo-deny"), ("typos-cli", "typos")];
 
 /// `cargo test` for all that runs on this machine. The binaries and the image must be built.
 pub fn test(phases: &mut Phases, arguments: &[String]) -> Result<()> {
+    guests::test(phases)?;
     phases.run("test", || {
         // Without the compiler, whose features would join those of the server's sandbox.
         let mut host = run::command(

@@ -9,6 +9,7 @@ mod check;
 mod deb;
 mod demo;
 mod fuzz;
+mod guests;
 mod image;
 mod oracle;
 mod phase;
@@ -34,10 +35,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Install what is missing: Debian packages and Rust targets
+    /// Install what is missing: Debian packages, Rust targets, tools for generators in Python and JavaScript
     Setup,
     /// Build the host's binaries, the static agent with its .deb, and the generators' components
     Build,
+    /// Build and test the generators in other languages than Rust; part of `build` and `test`
+    Guests,
     /// Make the Debian 12 image that the demo and the tests boot
     Image {
         /// Use the binaries that the last build left
@@ -104,6 +107,11 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Build => {
             setup::everything(phases)?;
             build::everything(phases)
+        }
+        Chore::Guests => {
+            setup::everything(phases)?;
+            guests::build(phases)?;
+            guests::test(phases)
         }
         Chore::Image { no_build } => {
             setup::everything(phases)?;
