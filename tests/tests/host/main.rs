@@ -7,6 +7,7 @@ mod apt;
 mod crash;
 mod disk;
 mod http;
+mod languages;
 mod lock_files;
 mod locks;
 mod memory;
