@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bootsplice_tests::places;
 
 use crate::phase::Phases;
-use crate::{deb, guests, run};
+use crate::{deb, run};
 
 /// The generators that are built in.
 pub const GENERATORS: &[&str] = &["apt", "config", "data", "script"];
@@ -29,8 +29,7 @@ pub fn everything(phases: &mut Phases) -> Result<()> {
         run::loud(cargo)
     })?;
     phases.run("pack the agent", || deb::pack().map(|_| ()))?;
-    generators(phases)?;
-    guests::build(phases)
+    generators(phases)
 }
 
 /// The host as operators run it, and the generators: what benches need.

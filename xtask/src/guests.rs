@@ -45,8 +45,9 @@ pub fn setup(phases: &mut Phases) -> Result<()> {
     node(phases)
 }
 
-/// Builds the components whose sources changed.
+/// Builds the components whose sources changed, with tools that are got first.
 pub fn build(phases: &mut Phases) -> Result<()> {
+    setup(phases)?;
     for guest in GUESTS {
         let output = places::target().join(format!("wasm-guests/{}.wasm", guest.name));
         let made_of = [guest.example, guest.sdk, "wit"].map(|part| places::root().join(part));

@@ -103,10 +103,14 @@ fn main() -> ExitCode {
 
 fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
     match chore {
-        Chore::Setup => setup::everything(phases),
+        Chore::Setup => {
+            setup::everything(phases)?;
+            guests::setup(phases)
+        }
         Chore::Build => {
             setup::everything(phases)?;
-            build::everything(phases)
+            build::everything(phases)?;
+            guests::build(phases)
         }
         Chore::Guests => {
             setup::everything(phases)?;
@@ -133,6 +137,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Test { arguments } => {
             setup::everything(phases)?;
             build::everything(phases)?;
+            guests::build(phases)?;
             image::make(phases)?;
             check::test(phases, &arguments)
         }

@@ -1,4 +1,4 @@
-//! Installs what the other chores need: Debian packages, Rust targets, and the tools of other languages.
+//! Installs what the other chores need: Debian packages and Rust targets.
 //!
 //! When all is there this asks nobody and takes no time. Otherwise it says what is missing and installs it, as root or
 //! by `sudo -n`; where neither works it prints the commands for a person to run.
@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::phase::Phases;
-use crate::{guests, run};
+use crate::run;
 
 /// A Debian package and a file by which one sees that it is there.
 const PACKAGES: &[(&str, &str)] = &[
@@ -42,7 +42,7 @@ pub fn everything(phases: &mut Phases) -> Result<()> {
             run::loud(rustup).context("add these Rust targets by hand and run this again")
         })?;
     }
-    guests::setup(phases)
+    Ok(())
 }
 
 /// Installs the packages whose file is missing.
