@@ -444,7 +444,7 @@ async fn secrets_that_the_configuration_does_not_name_cannot_be_asked_for() {
 async fn a_compilation_that_outgrows_its_limits_ends_and_leaves_nothing() {
     use std::os::unix::process::ExitStatusExt;
 
-    // The same component under limits that are too small for it stands for a bomb under the usual ones.
+    // An ordinary component under a limit that is too small for it; and a bomb, which takes seconds of every compiler.
     let bench = Bench::with(|config| config.compile_wall = Duration::from_millis(50)).await;
     match bench.engine.install(hostile()).await.unwrap_err() {
         EngineError::Refused(why) => assert!(why.contains("took longer"), "{why}"),
@@ -452,8 +452,8 @@ async fn a_compilation_that_outgrows_its_limits_ends_and_leaves_nothing() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let component = scratch.path().join("component");
-    std::fs::write(&component, hostile()).unwrap();
-    for (limit, value) in [("--cpu", "1"), ("--memory", "8")] {
+    std::fs::write(&component, bomb()).unwrap();
+    for (limit, value) in [("--cpu", "1"), ("--memory", "64")] {
         let artefact = scratch.path().join("artefact");
         let output = std::process::Command::new(support::compiler())
             .arg("--artefact")
@@ -471,4 +471,35 @@ async fn a_compilation_that_outgrows_its_limits_ends_and_leaves_nothing() {
         );
         assert!(!artefact.exists());
     }
+}
+
+/// A component of one core module: fifteen thousand functions of eight hundred instructions each.
+fn bomb() -> Vec<u8> {
+    fn number(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let low = (value & 0x7f) as u8;
+            value >>= 7;
+            bytes.push(if value == 0 { low } else { low | 0x80 });
+            if value == 0 {
+                return bytes;
+            }
+        }
+    }
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        [&[id][..], &number(content.len()), content].concat()
+    }
+    const FUNCTIONS: usize = 15_000;
+    // (local i64) then 200 times: local.get 0, i64.const 3, i64.mul, local.set 0; end
+    let instructions = [0x20, 0, 0x42, 3, 0x7e, 0x21, 0].repeat(200);
+    let body = [&[1, 1, 0x7e][..], &instructions, &[0x0b]].concat();
+    let body = [number(body.len()), body].concat();
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[1, 0x60, 0, 0]),
+        section(3, &[number(FUNCTIONS), vec![0; FUNCTIONS]].concat()),
+        section(10, &[number(FUNCTIONS), body.repeat(FUNCTIONS)].concat()),
+    ]
+    .concat();
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module)].concat()
 }
