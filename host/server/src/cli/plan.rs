@@ -72,7 +72,7 @@ fn plan_text(plan: &Plan) -> String {
 }
 
 /// What it is, how large, why it is here, where it comes from and who signed for it.
-fn pin_text(pin: &PinView) -> String {
+pub fn pin_text(pin: &PinView) -> String {
     let mut text = format!("{} ({} bytes)", pin.name, pin.size);
     let reason = pin.attribute("reason");
     if !reason.is_empty() {

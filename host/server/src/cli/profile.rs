@@ -35,7 +35,7 @@ pub enum Profile {
     Get { profile: String },
     /// List profiles, or the versions of one.
     List { name: Option<String> },
-    /// Show what a profile is locked to on a volume: every artefact with version, digest and size.
+    /// Show what a profile is locked to on a volume: every artefact with size, reason and origin. Nothing that is pinned is fetched.
     #[command(
         after_help = "Examples:\n  bootsplice profile lock web-developer --volume debian-12\n  bootsplice profile lock web-developer --volume debian-12 --update"
     )]
@@ -154,15 +154,13 @@ fn lock_text(locks: &LockList) -> String {
                 ""
             };
             text.push_str(&format!(
-                "\n  {}: {} artefacts{own}",
+                "\n  {}: {} artefacts, {} bytes{own}",
                 step.id,
-                step.pins.len()
+                step.pins.len(),
+                step.pins.iter().map(|pin| pin.size).sum::<u64>()
             ));
             for pin in &step.pins {
-                text.push_str(&format!(
-                    "\n    {} {} {} ({} bytes)",
-                    pin.name, pin.version, pin.digest, pin.size
-                ));
+                text.push_str(&format!("\n    {}", super::plan::pin_text(pin)));
             }
         }
     }
