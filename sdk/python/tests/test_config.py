@@ -31,14 +31,14 @@ class Reading(unittest.TestCase):
         self.assertEqual(config, Config([Item("x", "b", 3)], {"k": 1.0}, "fail"))
 
     def test_every_fault_is_found_at_once_with_its_pointer(self) -> None:
-        wrong = {"items": [{"name": 1, "sise": 2}, {"kind": "c"}, {"name": "x", "size": True}], "table": {"a/b": "x"}, "more": 0}
+        wrong = {"items": [{"name": 1, "sizes": 2}, {"kind": "c"}, {"name": "x", "size": True}], "table": {"a/b": "x"}, "more": 0}
         with self.assertRaises(ConfigError) as caught:
             from_json(Config, wrong)
         found = [(each.pointer, each.code) for each in caught.exception.findings]
         self.assertEqual(
             found,
             [
-                ("/items/0/name", "malformed"), ("/items/0/sise", "unknown-member"), ("/items/1", "missing"),
+                ("/items/0/name", "malformed"), ("/items/0/sizes", "unknown-member"), ("/items/1", "missing"),
                 ("/items/1/kind", "malformed"), ("/items/2/size", "malformed"), ("/table/a~1b", "malformed"), ("/more", "unknown-member"),
             ],
         )

@@ -99,11 +99,11 @@ fn the_trackers_states_are_understood() {
         ["CVE-1 high src-a 2-1", "CVE-3 low src-b never"]
     );
     assert_eq!(told(&feed, &[("a", "2-1")]).len(), 0);
-    let wrong = read(&json!({"a": {"CVE-1": state("opne", "", "low")}})).unwrap_err();
+    let wrong = read(&json!({"a": {"CVE-1": state("opened", "", "low")}})).unwrap_err();
     assert!(
         wrong
             .to_string()
-            .contains("/a/CVE-1/releases/bookworm/status: `opne`")
+            .contains("/a/CVE-1/releases/bookworm/status: `opened`")
     );
 }
 
