@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use bootsplice_content::Digest;
-use bootsplice_engine::contract::{self, Severity};
+use bootsplice_engine::contract::{self, Diagnostic, Severity};
 use bootsplice_engine::fetch::{FetchPolicy, Proxy};
 use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Plugin};
 use bootsplice_store::{Document, Store, Transaction};
@@ -238,17 +238,22 @@ impl Generators for Installed {
             .validate(&plugin, None, &config)
             .await
             .map_err(|error| failed(error.to_string()))?;
-        Ok(found
-            .into_iter()
-            .filter(|diagnostic| diagnostic.severity == Severity::Error)
-            .map(|diagnostic| Fault {
-                pointer: diagnostic.pointer,
-                code: diagnostic.code,
-                detail: diagnostic.message,
-                hint: diagnostic.hint,
-            })
-            .collect())
+        Ok(faults(found))
     }
+}
+
+/// The errors among what a generator found.
+pub fn faults(found: Vec<Diagnostic>) -> Vec<Fault> {
+    found
+        .into_iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .map(|diagnostic| Fault {
+            pointer: diagnostic.pointer,
+            code: diagnostic.code,
+            detail: diagnostic.message,
+            hint: diagnostic.hint,
+        })
+        .collect()
 }
 
 // === impl Installation ===

@@ -18,7 +18,7 @@ use bootsplice_tests::base::Base;
 use bootsplice_tests::repository::{Deb, Key, Recipe, Suite, Web};
 use serde_json::{Value, json};
 
-use crate::place::{self, Place, end, files, try_post};
+use crate::place::{self, Place, committed, end, files, post, try_post};
 
 /// An installed package that others of these tests are at odds with.
 const INSTALLED: &str = "Package: old-tool\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\nConflicts: new-tool\nDescription: in the image\n\n";
@@ -191,6 +191,17 @@ impl Archive {
 
     pub fn draft(&self, profile: &str) -> Value {
         json!({"instance": {"id": format!("i-{}", self.number())}, "profile": profile, "volume": "debian"})
+    }
+
+    /// A launch into a file, to its end as Committed.
+    pub fn launch(&self, profile: &str) -> Result<()> {
+        let mut draft = self.draft(profile);
+        let file = format!(
+            "{}.raw",
+            draft["instance"]["id"].as_str().unwrap_or_default()
+        );
+        draft["sink"] = json!({"name": "disks", "as": file});
+        committed(&self.host, &post(&self.host, &draft)?)
     }
 
     /// A plan of one step.

@@ -13,13 +13,6 @@ pub struct Lanes {
     origins: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
-/// A place at one origin.
-pub struct Lane {
-    _permit: OwnedSemaphorePermit,
-    // The map holds it weakly.
-    _lane: Arc<Semaphore>,
-}
-
 // === impl Lanes ===
 
 impl Lanes {
@@ -30,20 +23,15 @@ impl Lanes {
         }
     }
 
-    /// Waits for a place at the origin of `url`. None: lanes are closed, which they never are.
-    pub async fn enter(&self, url: &Url) -> Option<Lane> {
+    /// Waits for a place at the origin of `url`, which holds the semaphore that the map has weakly. None: it is closed, which it never is.
+    pub async fn enter(&self, url: &Url) -> Option<OwnedSemaphorePermit> {
         let origin = format!(
             "{}://{}:{}",
             url.scheme(),
             url.host_str().unwrap_or_default(),
             url.port_or_known_default().unwrap_or_default()
         );
-        let lane = self.lane(origin);
-        let permit = lane.clone().acquire_owned().await.ok()?;
-        Some(Lane {
-            _permit: permit,
-            _lane: lane,
-        })
+        self.lane(origin).acquire_owned().await.ok()
     }
 
     fn lane(&self, origin: String) -> Arc<Semaphore> {

@@ -8,6 +8,7 @@ use super::request::Request;
 use super::{Failure, Global, Output};
 use crate::launch::lock::PinView;
 use crate::launch::plan::Plan;
+use crate::lock::document::in_words;
 
 /// Show what a launch would do: every step, entry, byte and size. Nothing is recorded.
 #[derive(Args)]
@@ -76,12 +77,7 @@ pub fn pin_text(pin: &PinView) -> String {
     let mut text = format!("{} ({} bytes)", pin.name, pin.size);
     let reason = pin.attribute("reason");
     if !reason.is_empty() {
-        text.push_str(&format!(
-            ", {}",
-            reason
-                .replacen("-of ", " of ", 1)
-                .replacen("-for ", " for ", 1)
-        ));
+        text.push_str(&format!(", {}", in_words(reason)));
     }
     let host = pin.urls.first().and_then(|url| Url::parse(url).ok());
     let host = host.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -93,7 +89,7 @@ pub fn pin_text(pin: &PinView) -> String {
     // The last sixteen digits of a fingerprint are what people know a key by.
     let keys = pin.attribute("signed-by").split_whitespace();
     let keys: Vec<&str> = keys
-        .map(|key| &key[key.len().saturating_sub(16)..])
+        .map(|key| key.get(key.len().saturating_sub(16)..).unwrap_or(key))
         .collect();
     match keys.as_slice() {
         [] => text.push_str(&format!(", {}", pin.digest)),

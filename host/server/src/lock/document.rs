@@ -326,10 +326,7 @@ impl Package {
 
     /// Its reason for people: `depends of nginx`.
     pub fn why(&self) -> String {
-        self.reason
-            .replacen("-of ", " of ", 1)
-            .replacen("-for ", " for ", 1)
-            .replacen("-source-as ", " source as ", 1)
+        in_words(&self.reason)
     }
 
     /// The package that brought it in.
@@ -358,6 +355,14 @@ fn is_package(pin: &PinView) -> bool {
     ["package", "architecture", "source"]
         .iter()
         .all(|name| !pin.attribute(name).is_empty())
+}
+
+/// A generator's reason for a package, for people: `depends-of nginx` is `depends of nginx`.
+pub fn in_words(reason: &str) -> String {
+    reason
+        .replacen("-of ", " of ", 1)
+        .replacen("-for ", " for ", 1)
+        .replacen("-source-as ", " source as ", 1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use bootsplice_tests::repository::Trick;
 use serde_json::{Value, json};
 
 use super::{Archive, DEAD, Repo, SOURCES, STEP, Said, archive};
-use crate::place::{committed, post};
 
 const IN_RELEASE: &str = "dists/stable/InRelease";
 const INDEX: &str = "dists/stable/main/binary-amd64/Packages.gz";
@@ -263,20 +262,11 @@ fn many_plans_and_launches_at_once_fetch_an_index_and_a_package_once() -> Result
         let asked = archive.web.asked(&format!("/once/{path}"));
         assert_eq!(asked.len(), 1, "{path}");
     }
-    let launch = || {
-        let mut draft = archive.draft(&name);
-        let file = format!(
-            "{}.raw",
-            draft["instance"]["id"].as_str().unwrap_or_default()
-        );
-        draft["sink"] = json!({"name": "disks", "as": file});
-        committed(&archive.host, &post(&archive.host, &draft)?)
-    };
-    launch()?;
+    archive.launch(&name)?;
     // What is locked and made needs no mirror any more.
     fs::remove_dir_all(&repo.root)?;
     let before = archive.web.asked("/once/").len();
-    launch()?;
+    archive.launch(&name)?;
     assert_eq!(archive.web.asked("/once/").len(), before);
     Ok(())
 }

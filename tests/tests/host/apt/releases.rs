@@ -7,7 +7,6 @@ use bootsplice_tests::repository::Key;
 use serde_json::json;
 
 use super::{Archive, Repo, SOURCES, STEP, Said, archive, now};
-use crate::place::{committed, post};
 
 /// The refusal of a plan and of a launch with `hello` from this repository.
 fn refused(archive: &Archive, repo: &Repo, code: &str, pointer: &str) -> Result<String> {
@@ -133,26 +132,17 @@ fn an_older_release_than_one_seen_before_is_a_replay() -> Result<()> {
         let body = json!({"profile": name, "volume": "debian", "renew": true});
         Said::of(&archive.host, "POST", "/v1/locks", &body)
     };
-    let launch = || {
-        let mut draft = archive.draft(&name);
-        let file = format!(
-            "{}.raw",
-            draft["instance"]["id"].as_str().unwrap_or_default()
-        );
-        draft["sink"] = json!({"name": "disks", "as": file});
-        committed(&archive.host, &post(&archive.host, &draft)?)
-    };
-    launch()?;
+    archive.launch(&name)?;
     repo.suite.date -= 3600;
     archive.publish(&repo)?;
     let said = renew()?;
     said.is("release-replayed", SOURCES);
     assert!(said.text().contains("3600 s older"), "{}", said.text());
-    launch()?;
+    archive.launch(&name)?;
     repo.suite.date += 3601;
     archive.publish(&repo)?;
     assert_eq!(renew()?.status, 200);
-    launch()
+    archive.launch(&name)
 }
 
 #[test]

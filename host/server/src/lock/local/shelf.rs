@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bootsplice_content::Digest;
-use bootsplice_engine::contract::Severity;
 use bootsplice_engine::{Engine, EngineError, MAX_COMPONENT, Plugin};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -14,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::Progress;
 use crate::auth::Tenant;
-use crate::plugins::stage;
+use crate::plugins::{self, stage};
 use crate::problem::Fault;
 use crate::profile::{Generator, Generators, GeneratorsError, PluginRef};
 
@@ -128,17 +127,7 @@ impl Generators for Shelf {
         let config = Value::Object(config.clone());
         let found = self.engine.validate(&plugin, None, &config).await;
         let found = found.map_err(|error| GeneratorsError(error.to_string()))?;
-        let errors = found
-            .into_iter()
-            .filter(|one| one.severity == Severity::Error);
-        Ok(errors
-            .map(|one| Fault {
-                pointer: one.pointer,
-                code: one.code,
-                detail: one.message,
-                hint: one.hint,
-            })
-            .collect())
+        Ok(plugins::faults(found))
     }
 }
 
