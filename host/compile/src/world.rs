@@ -7,7 +7,7 @@ use crate::Failure;
 
 const PACKAGE: &str = "bootsplice:generator";
 /// Versions of the contract that the engine has a host module for.
-const VERSIONS: &[&str] = &["0.1.0-draft"];
+const VERSIONS: &[&str] = &["0.1.0"];
 const IMPORTS: &[&str] = &[
     "types",
     "job",
@@ -121,22 +121,22 @@ mod tests {
 
     fn ours() -> Vec<String> {
         names(&[
-            "bootsplice:generator/generator@0.1.0-draft",
-            "bootsplice:generator/plugin-info@0.1.0-draft",
+            "bootsplice:generator/generator@0.1.0",
+            "bootsplice:generator/plugin-info@0.1.0",
         ])
     }
 
     #[test]
     fn a_foreign_import_is_refused_by_its_name() {
-        let imports = names(&["bootsplice:generator/job@0.1.0-draft", "wasi:io/poll@0.2.6"]);
+        let imports = names(&["bootsplice:generator/job@0.1.0", "wasi:io/poll@0.2.6"]);
         assert_eq!(
             World::check(imports, ours()).unwrap().version,
-            "0.1.0-draft"
+            "0.1.0"
         );
         for foreign in [
             "wasi:http/outgoing-handler@0.2.6",
             "wasi:io/poll@0.3.0",
-            "bootsplice:generator/secrets@0.1.0-draft",
+            "bootsplice:generator/secrets@0.1.0",
             "bootsplice:generator/job@0.2.0",
             "env",
         ] {

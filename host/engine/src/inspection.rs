@@ -12,7 +12,7 @@ pub struct Inspection {
     /// `sha256:…` of the component.
     pub digest: String,
     pub size: u64,
-    /// The WIT version that it speaks: `0.1.0-draft`.
+    /// The WIT version that it speaks: `0.1.0`.
     pub wit: String,
     /// Interfaces with versions, sorted.
     pub imports: Vec<String>,

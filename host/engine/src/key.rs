@@ -14,7 +14,7 @@ pub const ARCHIVE_FORMAT: u32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub struct LayerInputs<'a> {
     pub plugin: Digest,
-    /// The WIT version that the plugin speaks: `0.1.0-draft`.
+    /// The WIT version that the plugin speaks: `0.1.0`.
     pub wit: &'a str,
     /// The step's id: it stands in the paths of the layer's entries.
     pub step: &'a str,

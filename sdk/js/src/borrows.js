@@ -6,7 +6,7 @@ const COMPONENT = 4;
 const CORE = { module: 1 };
 const SECTION = { import: 2, function: 3, export: 7, code: 10 };
 const HEADER = 8;
-const INTERFACE = 'bootsplice:generator/generator@0.1.0-draft#generate';
+const INTERFACE = 'bootsplice:generator/generator@0.1.0#generate';
 /** Where the handle of the sink lies among the arguments of `generate`, which are in memory: by the canonical ABI's layout of target, config, pinned and who. */
 const SINK_AT = 108;
 

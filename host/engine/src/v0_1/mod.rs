@@ -1,4 +1,4 @@
-//! Host side of `bootsplice:generator@0.1.0-draft`: one module for each interface, all of one shape.
+//! Host side of `bootsplice:generator@0.1.0`: one module for each interface, all of one shape.
 //!
 //! Each implements its interface's `Host` traits on [`Run`], translating between the contract's types and the host's own. A later WIT
 //! version gets a directory of its own beside this one.
