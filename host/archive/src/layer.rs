@@ -175,6 +175,11 @@ impl<W: Write> LayerWriter<W> {
         };
         if header.set_path(&stored).is_err() {
             extended.push_str(&pax_record("path", &stored));
+            // A name that did not fit may have left its front part behind: these bytes are a format, and no library's accident.
+            if let Some(ustar) = header.as_ustar_mut() {
+                ustar.name.fill(0);
+                ustar.prefix.fill(0);
+            }
             header
                 .set_path("bootsplice/long")
                 .map_err(|error| ArchiveError::entry(path, error.to_string()))?;
@@ -506,6 +511,21 @@ pub(crate) mod tests {
             let bytes = zstd::encode_all(&header.as_bytes()[..], 1).unwrap();
             assert!(entries(&bytes).is_err(), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn the_header_of_a_name_too_long_for_it_says_nothing_but_the_stand_in() {
+        let mut writer = LayerWriter::new(Vec::new(), 0).unwrap();
+        // Its front part fits the header's prefix, its last does not fit the name.
+        let path = format!("bootsplice/{}/{}", "front".repeat(20), "n".repeat(101));
+        writer.file(&path, 0o644, 0, io::empty()).unwrap();
+        let tar = writer.frame.clone();
+        let header = Header::from_byte_slice(&tar[tar.len() - 512..]);
+        let ustar = header.as_ustar().unwrap();
+        assert_eq!(ustar.prefix, [0; 155]);
+        assert_eq!(header.path_bytes().as_ref(), b"bootsplice/long");
+        let (bytes, _) = writer.finish().unwrap();
+        assert_eq!(entries(&bytes).unwrap()[0].path, path);
     }
 
     #[test]
