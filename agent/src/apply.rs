@@ -1,27 +1,29 @@
 //! Applies a launch: everything is verified first, every step is journalled, what was interrupted is taken up, what was done is left alone.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod end;
+mod services;
+mod step;
 
-use bootsplice_archive::ArchiveError;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use bootsplice_archive::header::Payload;
 use bootsplice_archive::keys::VerifyingKey;
-use bootsplice_archive::step::{
-    Action, Entry, EntryKind, ManifestStep, OnFailure, Stage, StepDocument, paths,
-};
+use bootsplice_archive::step::{ManifestStep, Stage};
 use uuid::Uuid;
 
-use crate::action::{self, Context};
-use crate::command::{Program, shorten};
+pub use self::end::write_status;
+use self::end::{conclude, fail, finish_wipe, spent};
+use self::services::{remember_held, start_held};
+use self::step::run_step;
 use crate::console::Console;
-use crate::held::{self, Manager, Systemd};
-use crate::journal::{Journal, State, StepResult, StepState};
+use crate::held::{Manager, Systemd};
+use crate::journal::{Journal, State, StepResult};
 use crate::plan::{self, PlannedStep};
 use crate::points::{self, Found, Point, Trusted};
 use crate::record::Record;
 use crate::root::Root;
-use crate::{AgentError, clock, entry, policy, report, wipe};
+use crate::{AgentError, clock, wipe};
 
 /// What to apply, and where.
 #[derive(Debug)]
@@ -57,11 +59,6 @@ pub enum Outcome {
     AlreadyApplied,
     Unspliced,
     DryRun,
-}
-
-/// A step's documents, entries by their place in the archive.
-struct Loaded {
-    actions: Vec<(u32, Action, bool)>,
 }
 
 /// Verifies all points, then runs the steps of the job's stages.
@@ -192,58 +189,6 @@ pub fn apply_with(
     Ok(Outcome::Done(journal.state))
 }
 
-/// Takes the record of this boot into the journal, where it lies until the services were started.
-fn remember_held(job: &Job, journal: &mut Journal) -> Result<(), AgentError> {
-    let Some(record) = &job.held else {
-        return Ok(());
-    };
-    let failed = |error| AgentError::system(record.display().to_string(), error);
-    let found = policy::read(record).map_err(failed)?;
-    if found.is_empty() {
-        return Ok(());
-    }
-    for held in found {
-        if let Some(step) = journal.steps.get_mut(&held.step)
-            && !step.held.contains(&held)
-        {
-            step.held.push(held);
-        }
-    }
-    journal.save(&job.state)?;
-    std::fs::remove_file(record).map_err(failed)
-}
-
-/// Starts what the installation of packages would have started, and waits for it: what does not come up is a fault of the step whose package it is.
-fn start_held(
-    job: &Job,
-    steps: &[PlannedStep<'_>],
-    journal: &mut Journal,
-    manager: &mut dyn Manager,
-    console: &mut Console,
-) -> Result<(), AgentError> {
-    remember_held(job, journal)?;
-    for planned in steps {
-        let id = &planned.step.id;
-        let Some(state) = journal
-            .steps
-            .get_mut(id)
-            .filter(|state| !state.held.is_empty())
-        else {
-            continue;
-        };
-        let faults = held::start(manager, &state.held, limit(job, &planned.step), console);
-        state.held.clear();
-        state.trouble = (!faults.is_empty()).then(|| {
-            shorten(&format!(
-                "services of its packages did not come up: {}",
-                faults.join("; ")
-            ))
-        });
-        journal.save(&job.state)?;
-    }
-    Ok(())
-}
-
 /// How long anything of a step may take.
 fn limit(job: &Job, step: &ManifestStep) -> Duration {
     Duration::from_secs(u64::from(step.timeout.clamp(1, 86_400)) * u64::from(job.scale))
@@ -288,70 +233,6 @@ fn count_boot(job: &Job, journal: &mut Journal) -> bool {
     true
 }
 
-/// Writes down a failure. One that nothing will try again takes secrets and token with it.
-fn fail(
-    job: &Job,
-    journal: &mut Journal,
-    launch: &[Trusted],
-    console: &mut Console,
-    error: &AgentError,
-) -> Result<(), AgentError> {
-    journal.state = State::Failed;
-    let last = job.once || journal.boots >= job.boots;
-    if last {
-        journal.wipes = wipe::plan(launch);
-    }
-    conclude(job, journal, console, Some(error.to_string()))?;
-    if last {
-        finish_wipe(job, journal)?;
-        console.say(&format!(
-            "launch {} is not tried again: its secrets are overwritten",
-            journal.launch
-        ));
-    }
-    Ok(())
-}
-
-fn finish_wipe(job: &Job, journal: &mut Journal) -> Result<(), AgentError> {
-    wipe::wipe(journal, &job.points, &job.trusted)?;
-    journal.wipes.clear();
-    journal.report = None;
-    journal.save(&job.state)
-}
-
-fn spent(
-    journal: Option<&Journal>,
-    launch: &str,
-    sequence: u64,
-    console: &mut Console,
-) -> Result<Outcome, AgentError> {
-    match journal {
-        Some(journal)
-            if journal.launch == launch
-                && matches!(journal.state, State::Applied | State::Degraded) =>
-        {
-            console.say(&format!(
-                "launch {launch} was applied before: nothing to do"
-            ));
-            Ok(Outcome::AlreadyApplied)
-        }
-        Some(journal) if journal.launch == launch && journal.state == State::Failed => {
-            Err(AgentError::Step {
-                step: "-".into(),
-                reason: format!(
-                    "launch {launch} failed and its secrets were overwritten: launch again"
-                ),
-            })
-        }
-        _ => Err(AgentError::refused(
-            "*",
-            format!(
-                "launch {launch} (sequence {sequence}) was applied and overwritten, but this machine's journal does not know it"
-            ),
-        )),
-    }
-}
-
 /// The journal of this launch: the one there is, or a new one when the launch may follow it.
 fn take_up(
     job: &Job,
@@ -377,264 +258,10 @@ fn take_up(
     Ok(Journal::new(payload))
 }
 
-/// Writes down how it ended, tells the console, queues the report.
-fn conclude(
-    job: &Job,
-    journal: &mut Journal,
-    console: &mut Console,
-    detail: Option<String>,
-) -> Result<(), AgentError> {
-    journal.reports += 1;
-    let report = report::of(journal, detail);
-    if let Some(to) = &journal.report {
-        report::queue(&job.state, to, report.clone())?;
-    }
-    write_status(&job.state, &report)?;
-    journal.save(&job.state)?;
-    console.say(&format!(
-        "launch {} result {}",
-        journal.launch,
-        journal.state.name()
-    ));
-    Ok(())
-}
-
-/// `status.json`: the report without an address.
-pub fn write_status(directory: &Path, report: &report::Report) -> Result<(), AgentError> {
-    let bytes = serde_json::to_vec_pretty(report)
-        .map_err(|error| AgentError::system("status.json", io::Error::from(error)))?;
-    crate::journal::write_whole(&directory.join("status.json"), &bytes)
-}
-
 fn say_planned(planned: &PlannedStep<'_>, console: &mut Console) {
     let step = &planned.step;
     console.say(&format!(
         "would run step {}/{} (stage {:?}, {}, on failure {:?})",
         planned.trusted.point.name, step.id, step.stage, step.generator, step.on_failure
     ));
-}
-
-fn run_step(
-    job: &Job,
-    root: &Root,
-    planned: &PlannedStep<'_>,
-    journal: &mut Journal,
-    console: &mut Console,
-) -> Result<(), AgentError> {
-    let step = &planned.step;
-    let label = format!("step {}/{}", planned.trusted.point.name, step.id);
-    let before = journal.steps.get(&step.id).cloned();
-    // A failure under `warn` is final, like a success; one that stopped the launch is tried again when the launch is.
-    if let Some(state) = &before
-        && (state.result == Some(StepResult::Ok)
-            || (state.result.is_some() && step.on_failure == OnFailure::Warn))
-    {
-        return Ok(());
-    }
-    let state = StepState {
-        stage: step.stage,
-        result: None,
-        next_action: before.as_ref().map_or(0, |state| state.next_action),
-        owed: before.as_ref().and_then(|state| state.owed),
-        attempts: before.as_ref().map_or(0, |state| state.attempts),
-        started: clock::text(clock::now()),
-        seconds: 0.0,
-        detail: None,
-        held: before.map(|state| state.held).unwrap_or_default(),
-        trouble: None,
-    };
-    journal.steps.insert(step.id.clone(), state);
-    let start = Instant::now();
-    let tries = if step.on_failure == OnFailure::Retry {
-        step.retries.min(10) + 1
-    } else {
-        1
-    };
-    let mut wait = u64::from(step.backoff);
-    let mut result = Ok(());
-    for attempt in 1..=tries {
-        edit_state(journal, &step.id, |state| state.attempts += 1);
-        journal.save(&job.state)?;
-        result = attempt_step(job, root, planned, journal);
-        match &result {
-            Ok(()) => break,
-            Err(reason) if attempt < tries => {
-                console.say(&format!(
-                    "{label} attempt {attempt} failed, again in {wait} s: {reason}"
-                ));
-                std::thread::sleep(Duration::from_secs(wait.min(3600)));
-                wait = wait.saturating_mul(2);
-            }
-            Err(_) => {}
-        }
-    }
-    root.sync()
-        .map_err(|error| AgentError::system("flushing", error))?;
-    let seconds = start.elapsed().as_secs_f64();
-    edit_state(journal, &step.id, |state| {
-        state.seconds = (seconds * 1000.0).round() / 1000.0;
-        state.result = Some(if result.is_ok() {
-            StepResult::Ok
-        } else {
-            StepResult::Failed
-        });
-        state.detail = result.as_ref().err().map(|reason| shorten(reason));
-    });
-    journal.save(&job.state)?;
-    match result {
-        Ok(()) => {
-            console.say(&format!("{label} ok {seconds:.2}s"));
-            Ok(())
-        }
-        Err(reason) if step.on_failure == OnFailure::Warn => {
-            console.say(&format!("{label} failed {seconds:.2}s (warn): {reason}"));
-            Ok(())
-        }
-        Err(reason) => {
-            console.say(&format!("{label} failed {seconds:.2}s: {reason}"));
-            Err(AgentError::Step {
-                step: step.id.clone(),
-                reason,
-            })
-        }
-    }
-}
-
-fn edit_state(journal: &mut Journal, id: &str, edit: impl FnOnce(&mut StepState)) {
-    if let Some(state) = journal.steps.get_mut(id) {
-        edit(state);
-    }
-}
-
-/// Entries, then actions in their order.
-fn attempt_step(
-    job: &Job,
-    root: &Root,
-    planned: &PlannedStep<'_>,
-    journal: &mut Journal,
-) -> Result<(), String> {
-    let step = &planned.step;
-    let timeout = limit(job, step);
-    let mut changed = Vec::new();
-    let mut loaded = Loaded {
-        actions: Vec::new(),
-    };
-    for (layer, instance) in &planned.layers {
-        put_layer(
-            root,
-            planned,
-            *layer,
-            *instance,
-            &journal.launch,
-            &mut loaded,
-            &mut changed,
-        )
-        .map_err(|error| error.to_string())?;
-    }
-    loaded.actions.sort_by_key(|(index, _, _)| *index);
-    for (index, action, instance) in &loaded.actions {
-        let state = journal.steps.get(&step.id);
-        if state.is_some_and(|state| *index < state.next_action) {
-            continue;
-        }
-        let owed = state.is_some_and(|state| state.owed == Some(*index));
-        let context = Context {
-            root,
-            step: &step.id,
-            index: *index,
-            timeout,
-            instance: *instance,
-        };
-        let path = action::run(context, action, owed, || {
-            edit_state(journal, &step.id, |state| state.owed = Some(*index));
-            journal.save(&job.state).map_err(io::Error::other)
-        })?;
-        changed.extend(path);
-        root.sync().map_err(|error| error.to_string())?;
-        edit_state(journal, &step.id, |state| {
-            state.next_action = index + 1;
-            state.owed = None;
-        });
-        journal
-            .save(&job.state)
-            .map_err(|error| error.to_string())?;
-    }
-    restore_labels(root, &changed, timeout)
-}
-
-/// Streams one layer: its document comes first, then the payloads of its entries.
-fn put_layer(
-    root: &Root,
-    planned: &PlannedStep<'_>,
-    layer: usize,
-    instance: bool,
-    launch: &str,
-    loaded: &mut Loaded,
-    changed: &mut Vec<String>,
-) -> Result<(), ArchiveError> {
-    let id = &planned.step.id;
-    let mut wanted: Vec<(String, Entry)> = Vec::new();
-    let mut seen = false;
-    planned.trusted.read_layer(layer, |found, content| {
-        if let Some(document) = plan::document(id, instance, &found, content)? {
-            let StepDocument {
-                entries, actions, ..
-            } = document;
-            wanted = entries
-                .into_iter()
-                .map(|entry| (paths::payload(id, instance, &entry.path), entry))
-                .collect();
-            loaded.actions.extend(
-                actions
-                    .into_iter()
-                    .map(|one| (one.index, one.action, instance)),
-            );
-            seen = true;
-            return Ok(());
-        }
-        let Some(at) = wanted.iter().position(|(path, _)| *path == found.path) else {
-            return Ok(());
-        };
-        let (_, entry) = wanted.swap_remove(at);
-        let path = entry::put(root, &entry, content, launch)?;
-        changed.extend(path);
-        Ok::<_, ArchiveError>(())
-    })?;
-    if let Some((path, _)) = wanted
-        .iter()
-        .find(|(_, entry)| entry.kind == EntryKind::File)
-    {
-        return Err(ArchiveError::Corrupt {
-            what: "layer".into(),
-            reason: format!("{path} is in its document and not in it"),
-        });
-    }
-    if !seen {
-        return Err(ArchiveError::Corrupt {
-            what: "layer".into(),
-            reason: format!("it has no document of the step `{id}`"),
-        });
-    }
-    Ok(())
-}
-
-/// Gives changed files the labels of the guest's SELinux policy, where one is in force.
-fn restore_labels(root: &Root, changed: &[String], timeout: Duration) -> Result<(), String> {
-    let enabled = root.is_system() && Path::new("/sys/fs/selinux/enforce").exists();
-    if !enabled || changed.is_empty() {
-        return Ok(());
-    }
-    let Some(tool) = ["/usr/sbin/restorecon", "/sbin/restorecon"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-    else {
-        return Ok(());
-    };
-    for chunk in changed.chunks(500) {
-        let words = [tool, "-F", "--"]
-            .into_iter()
-            .chain(chunk.iter().map(String::as_str));
-        Program::new(words, timeout).run()?;
-    }
-    Ok(())
 }
