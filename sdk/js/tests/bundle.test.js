@@ -24,7 +24,7 @@ test('TypeScript, JSON and the SDK are inside, the contract is left to the host'
     'motd.ts': "import { log } from 'bootsplice-sdk';\nimport words from './words.json' with { type: 'json' };\ninterface X { y: number }\nexport default { describe: (): X => { log.info(words.hi); throw new Error('here'); } };\n",
     'words.json': '{"hi": "hello"}',
   });
-  assert.match(text, /from "bootsplice:generator\/job@0\.1\.0-draft"/);
+  assert.match(text, /from "bootsplice:generator\/job@0\.1\.0"/);
   assert.match(text, /"hello"/);
   assert.doesNotMatch(text, /interface X/);
   const [, table] = text.split('globalThis.bootspliceLines = ');
