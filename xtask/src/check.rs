@@ -7,7 +7,7 @@ use bootsplice_tests::places;
 
 use crate::build::GENERATORS;
 use crate::phase::Phases;
-use crate::{guests, promises, run};
+use crate::{guests, promises, reference, run};
 
 /// Cargo tools that are not part of a Rust toolchain: crate and program.
 const TOOLS: &[(&str, &str)] = &[("cargo-deny", "cargo-deny"), ("typos-cli", "typos")];
@@ -59,6 +59,9 @@ pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
     })?;
     phases.run("no compiler in the server", no_compiler_in_the_server)?;
     phases.run("promises", || promises::check(&places::root()))?;
+    phases.run("reference of the contract", || {
+        reference::check(&places::root())
+    })?;
     for (package, program) in TOOLS {
         if !all && !tools().join("bin").join(program).is_file() {
             eprintln!("    {program} is not built: `cargo xtask lint --all` builds and runs it");

@@ -14,6 +14,7 @@ mod image;
 mod oracle;
 mod phase;
 mod promises;
+mod reference;
 mod run;
 mod setup;
 
@@ -83,6 +84,8 @@ enum Chore {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Write docs/plugins/contract.md anew from the generators' contract
+    Reference,
     /// Check that every row of docs/PROMISES.md names a test that exists
     Promises,
 }
@@ -145,6 +148,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Lint { all } => check::lint(phases, all),
         Chore::Fuzz { seconds, filter } => fuzz::everything(phases, seconds, filter.as_deref()),
         Chore::Oracle { requests, seed } => oracle::everything(phases, requests, seed),
+        Chore::Reference => reference::write(&places::root()),
         Chore::Promises => promises::check(&places::root()),
     }
 }
