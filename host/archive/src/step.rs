@@ -163,9 +163,18 @@ pub struct Change {
     pub verb: Verb,
     /// JSON Pointer into the file's structure.
     pub path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub value: Option<serde_json::Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `null` is a wish of its own: nothing stands there.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub expected: Option<serde_json::Value>,
 }
 
@@ -203,6 +212,13 @@ pub struct Service {
     pub start: bool,
 }
 
+/// Keeps `"expected": null` apart from a missing `expected`.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
+}
+
 /// Where a document or payload lies in the archive.
 pub mod paths {
     use crate::ROOT;
@@ -226,5 +242,24 @@ pub mod paths {
             Some(home) => format!("{ROOT}/{step}/{tree}/home/{home}"),
             None => format!("{ROOT}/{step}/{tree}/root{guest_path}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_in_a_change_is_read_back_as_null_and_not_as_nothing() {
+        let change = Change {
+            verb: Verb::Set,
+            path: "/debug".into(),
+            value: Some(serde_json::Value::Null),
+            expected: Some(serde_json::Value::Null),
+        };
+        let text = serde_json::to_string(&change).unwrap();
+        assert_eq!(serde_json::from_str::<Change>(&text).unwrap(), change);
+        let bare: Change = serde_json::from_str(r#"{"verb": "remove", "path": "/debug"}"#).unwrap();
+        assert_eq!((bare.value, bare.expected), (None, None));
     }
 }

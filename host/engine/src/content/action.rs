@@ -85,17 +85,12 @@ fn check_edit(edit: &FileEdit, rules: PathRules) -> Result<(), String> {
                 change.path, edit.file
             ));
         }
-        match (change.verb, &change.value) {
-            (Verb::Remove, Some(_)) => {
-                return Err(format!("remove of {} takes no value", change.path));
-            }
-            (Verb::Set | Verb::Append, None) => {
-                return Err(format!(
-                    "{:?} of {} needs a value",
-                    change.verb, change.path
-                ));
-            }
-            _ => {}
+        // With `remove` the value is the item to take out; without one, all at the path goes.
+        if change.verb != Verb::Remove && change.value.is_none() {
+            return Err(format!(
+                "{:?} of {} needs a value",
+                change.verb, change.path
+            ));
         }
     }
     for command in &edit.on_change {
@@ -224,6 +219,24 @@ mod tests {
         assert!(check(&command("/bin/sh", "KEY")).is_ok());
         assert!(check(&command("sh", "KEY")).is_err());
         assert!(check(&command("/bin/sh", "A=B")).is_err());
+        let edit = |verb: Verb, value: Option<Value>| {
+            Action::Edit(FileEdit {
+                file: "/etc/app.json".into(),
+                format: bootsplice_archive::step::EditFormat::Json,
+                create: false,
+                changes: vec![bootsplice_archive::step::Change {
+                    verb,
+                    path: "/list".into(),
+                    value,
+                    expected: None,
+                }],
+                on_change: vec![],
+            })
+        };
+        assert!(check(&edit(Verb::Append, Some("a".into()))).is_ok());
+        assert!(check(&edit(Verb::Remove, Some("a".into()))).is_ok());
+        assert!(check(&edit(Verb::Remove, None)).is_ok());
+        assert!(check(&edit(Verb::Append, None)).is_err());
         let service = |unit: &str| {
             Action::Service(Service {
                 unit: unit.into(),
