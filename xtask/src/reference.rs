@@ -1,8 +1,10 @@
 //! `docs/plugins/contract.md`: the contract of generators as a page, made from `wit/since-v0.1.0/generator.wit`.
 //!
-//! The WIT file is the only source. Each interface, type and function has its text from there, and an anchor `INTERFACE.NAME` that stays for as long
-//! as the name does. `cargo xtask reference` writes the page; `cargo xtask lint` fails when the committed one is another.
+//! The WIT file says what there is, `docs/plugins/contract.notes.md` what more there is to say: the one is frozen, the other is not. Each interface,
+//! type and function has an anchor `INTERFACE.NAME` that stays for as long as the name does. `cargo xtask reference` writes the page;
+//! `cargo xtask lint` fails when the committed one is another.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -13,11 +15,14 @@ use wit_parser::{
 };
 
 const SOURCE: &str = "wit/since-v0.1.0/generator.wit";
+const NOTES: &str = "docs/plugins/contract.notes.md";
 const PAGE: &str = "docs/plugins/contract.md";
 
 /// The contract, read, and the page so far.
 struct Page {
     resolve: Resolve,
+    /// By anchor; taken out as they are used.
+    notes: BTreeMap<String, String>,
     text: String,
 }
 
@@ -33,34 +38,42 @@ pub fn write(root: &Path) -> Result<()> {
 pub fn check(root: &Path) -> Result<()> {
     let (path, text) = page(root)?;
     if std::fs::read_to_string(path).context(PAGE)? != text {
-        bail!("{PAGE} is not what {SOURCE} says: run `cargo xtask reference`");
+        bail!("{PAGE} is not what {SOURCE} and {NOTES} say: run `cargo xtask reference`");
     }
     Ok(())
 }
 
 fn page(root: &Path) -> Result<(PathBuf, String)> {
     let source = std::fs::read_to_string(root.join(SOURCE)).context(SOURCE)?;
-    Ok((root.join(PAGE), markdown(&source)?))
+    let notes = std::fs::read_to_string(root.join(NOTES)).context(NOTES)?;
+    Ok((root.join(PAGE), markdown(&source, &notes)?))
 }
 
 /// The whole page of a WIT package with one world.
-fn markdown(source: &str) -> Result<String> {
+fn markdown(source: &str, notes: &str) -> Result<String> {
     let mut resolve = Resolve::default();
     let package = resolve.push_source(SOURCE, source)?;
     let name = resolve.packages[package].name.to_string();
     let docs = resolve.packages[package].docs.clone();
     let mut page = Page {
         resolve,
+        notes: sections(notes),
         text: String::new(),
     };
     page.line(format!("# `{name}`\n"));
     page.line(format!(
-        "Made from [generator.wit](../../{SOURCE}) by `cargo xtask reference`; do not edit. What generators are for, their limits and their \
-         life are in the [guide](README.md).\n"
+        "Made from [generator.wit](../../{SOURCE}) and [notes on it](contract.notes.md) by `cargo xtask reference`; do not edit. \
+         What generators are for, their life and their limits are in the [guide](README.md).\n"
     ));
-    page.docs(&docs);
+    page.line(format!(
+        "{}\n",
+        docs.contents.as_deref().unwrap_or_default()
+    ));
     for id in page.world(package)? {
         page.interface(id)?;
+    }
+    if let Some(anchor) = page.notes.keys().next() {
+        bail!("{NOTES}: the contract has no `{anchor}`");
     }
     Ok(page.text)
 }
@@ -73,10 +86,15 @@ impl Page {
         self.text.push('\n');
     }
 
-    fn docs(&mut self, docs: &Docs) {
-        if let Some(text) = &docs.contents {
-            self.line(format!("{}\n", text.trim()));
+    /// What the contract says of the item with this anchor, then what the notes do. Answers whether either says something.
+    fn docs(&mut self, anchor: &str, docs: &Docs) -> bool {
+        let note = self.notes.remove(anchor);
+        let texts = [docs.contents.clone(), note].into_iter().flatten();
+        let texts: Vec<_> = texts.map(|text| text.trim().to_owned()).collect();
+        for text in &texts {
+            self.line(format!("{text}\n"));
         }
+        !texts.is_empty()
     }
 
     /// What a component exports and may import, as the table of contents. Answers the interfaces in its order: what an author writes comes first,
@@ -116,7 +134,7 @@ impl Page {
         let interface = self.resolve.interfaces[id].clone();
         let name = interface.name.as_deref().context("an interface's name")?;
         self.line(format!("<a id=\"{name}\"></a>\n\n## `{name}`\n"));
-        self.docs(&interface.docs);
+        self.docs(name, &interface.docs);
         for (function, item) in &interface.functions {
             if item.kind == FunctionKind::Freestanding {
                 self.function(name, function, item)?;
@@ -167,7 +185,9 @@ impl Page {
             write!(signature, " -> {}", self.kind(kind, &mut mentioned)?)?;
         }
         self.line(format!("```wit\n{signature}\n```\n"));
-        self.docs(&function.docs);
+        if !self.docs(&format!("{interface}.{name}"), &function.docs) {
+            bail!("`{interface}.{name}` has no text: write one in {NOTES}");
+        }
         let own = of_resource(&function.kind);
         mentioned.retain(|id| Some(*id) != own);
         if !mentioned.is_empty() {
@@ -194,7 +214,7 @@ impl Page {
         self.line(format!(
             "<a id=\"{interface}.{name}\"></a>\n\n### {word} `{name}`\n"
         ));
-        self.docs(&kind.docs);
+        self.docs(&format!("{interface}.{name}"), &kind.docs);
         match &kind.kind {
             TypeDefKind::Record(record) => {
                 self.line("| field | type | |\n|---|---|---|");
@@ -325,6 +345,15 @@ impl Page {
     }
 }
 
+/// The sections of the notes by their headings; what stands before the first is for who writes them.
+fn sections(notes: &str) -> BTreeMap<String, String> {
+    let sections = notes.split("\n## ").skip(1);
+    sections
+        .filter_map(|section| section.split_once('\n'))
+        .map(|(anchor, text)| (anchor.trim().to_owned(), text.trim().to_owned()))
+        .collect()
+}
+
 /// Documentation within a table's cell.
 fn cell(docs: &Docs) -> String {
     let text = docs.contents.as_deref().unwrap_or_default();
@@ -392,6 +421,21 @@ mod tests {
         for link in links {
             assert!(anchors.contains(link), "{link} leads nowhere");
         }
+    }
+
+    #[test]
+    fn a_note_on_nothing_and_a_function_without_a_text_are_refused() {
+        let source = "package a:b@0.1.0; interface c { d: func(); } world e { export c; }";
+        let said = markdown(source, "").unwrap_err().to_string();
+        assert!(said.contains("`c.d` has no text"), "{said}");
+        let said = markdown(source, "\n## c.d\nWorks.\n\n## c.x\nIs not there.\n");
+        let said = said.unwrap_err().to_string();
+        assert!(said.contains("no `c.x`"), "{said}");
+        assert!(
+            markdown(source, "\n## c.d\nWorks.\n")
+                .unwrap()
+                .contains("Works.")
+        );
     }
 
     #[test]
