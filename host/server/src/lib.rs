@@ -8,6 +8,7 @@
 //! | [`profile`] | documents, their faults, their versions |
 //! | [`launch`] | launches, from the request to the sealed volume |
 //! | [`lock`] | lock files, their differences, bills of materials and known vulnerabilities |
+//! | [`local`] | profiles resolved and run on this machine, without a host |
 //! | [`app`], [`config`], [`state`] | a host put together |
 //! | [`serve`] | listening, TLS, the end |
 //! | [`client`], [`cli`] | the other side of the wire |
@@ -26,6 +27,7 @@ pub mod http;
 pub mod keys;
 mod last_seen;
 pub mod launch;
+pub mod local;
 pub mod lock;
 pub mod log;
 pub mod metrics;

@@ -6,12 +6,12 @@
 //! | [`diff`] | what two lock files do not have in common |
 //! | [`sbom`] | the same as SPDX 2.3 and CycloneDX 1.5 |
 //! | [`feed`] | known vulnerabilities, offline |
-//! | [`local`] | profiles resolved on this machine |
+//!
+//! They are made by [`crate::local`], or by a host.
 
 pub mod diff;
 pub mod document;
 pub mod feed;
-pub mod local;
 pub mod sbom;
 
 pub use diff::{Change, Diff};

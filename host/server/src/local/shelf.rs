@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bootsplice_content::Digest;
-use bootsplice_engine::{Engine, EngineError, MAX_COMPONENT, Plugin};
-use bytes::Bytes;
+use bootsplice_engine::Plugin;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use super::Progress;
+use super::sandbox::{Sandbox, component};
 use crate::auth::Tenant;
 use crate::plugins::{self, stage};
 use crate::problem::Fault;
@@ -19,20 +17,18 @@ use crate::profile::{Generator, Generators, GeneratorsError, PluginRef};
 
 /// `NAME.wasm` of one directory, each compiled when it is first used.
 pub struct Shelf {
-    engine: Engine,
+    sandbox: Arc<Sandbox>,
     directory: PathBuf,
-    progress: Arc<Progress>,
     loaded: Mutex<BTreeMap<String, Plugin>>,
 }
 
 // === impl Shelf ===
 
 impl Shelf {
-    pub fn new(engine: Engine, directory: PathBuf, progress: Arc<Progress>) -> Self {
+    pub fn new(sandbox: Arc<Sandbox>, directory: PathBuf) -> Self {
         Self {
-            engine,
+            sandbox,
             directory,
-            progress,
             loaded: Mutex::default(),
         }
     }
@@ -43,6 +39,12 @@ impl Shelf {
         found.ok_or_else(|| self.absent(name))
     }
 
+    /// A generator that comes before the directory's of the same name.
+    pub async fn put(&self, plugin: Plugin) {
+        let id = plugin.descriptor().id.clone();
+        self.loaded.lock().await.insert(id, plugin);
+    }
+
     /// None when there is no such file.
     async fn load(&self, name: &str) -> Result<Option<Plugin>, String> {
         let mut loaded = self.loaded.lock().await;
@@ -51,27 +53,11 @@ impl Shelf {
         }
         let path = self.directory.join(format!("{name}.wasm"));
         let failed = |error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
-        let size = match std::fs::metadata(&path) {
-            Ok(meta) => meta.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&error)),
+        let Some(component) = component(&path).map_err(|error| failed(&error))? else {
+            return Ok(None);
         };
-        if size > MAX_COMPONENT {
-            return Err(failed(&format!(
-                "{size} bytes; a component has at most {MAX_COMPONENT}"
-            )));
-        }
-        let component = Bytes::from(std::fs::read(&path).map_err(|error| failed(&error))?);
-        let plugin = match self.engine.load(&Digest::of(&component)).await {
-            Ok(plugin) => plugin,
-            Err(EngineError::NotInstalled(_) | EngineError::Artefact { .. }) => {
-                let stage = format!("compiling the generator `{name}`, once for each release");
-                self.progress.stage(&stage);
-                let installed = self.engine.install(component).await;
-                installed.map_err(|error| failed(&error))?
-            }
-            Err(error) => return Err(failed(&error)),
-        };
+        let plugin = self.sandbox.load(component, name).await;
+        let plugin = plugin.map_err(|error| failed(&error))?;
         loaded.insert(name.to_owned(), plugin.clone());
         Ok(Some(plugin))
     }
@@ -107,7 +93,9 @@ impl Generators for Shelf {
             let name = entry.file_name().to_string_lossy().into_owned();
             names.extend(name.strip_suffix(".wasm").map(str::to_owned));
         }
+        names.extend(self.loaded.lock().await.keys().cloned());
         names.sort();
+        names.dedup();
         let mut found = Vec::new();
         for name in names {
             if let Ok(reference) = name.parse() {
@@ -125,7 +113,7 @@ impl Generators for Shelf {
         let plugin = self.plugin(&generator.name).await;
         let plugin = plugin.map_err(GeneratorsError)?;
         let config = Value::Object(config.clone());
-        let found = self.engine.validate(&plugin, None, &config).await;
+        let found = self.sandbox.engine().validate(&plugin, None, &config).await;
         let found = found.map_err(|error| GeneratorsError(error.to_string()))?;
         Ok(plugins::faults(found))
     }

@@ -11,7 +11,7 @@ use bootsplice_import::{apt_files, inspect, installed_package, os_release};
 use bootsplice_volume::paths;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
-use super::super::document::Target;
+use crate::lock::document::Target;
 
 /// Largest file that is read: dpkg's status of some 10,000 packages.
 const LARGEST: u64 = 64 << 20;

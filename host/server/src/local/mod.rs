@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`base`] | the image to resolve against: a dpkg status file with the settings of an apt, or an imported volume |
 //! | [`reach`] | what generators may fetch here |
-//! | [`shelf`] | generators beside the command, compiled once and kept |
+//! | [`sandbox`], [`shelf`] | the engine; generators beside the command, compiled once and kept |
 //! | [`seen`], [`progress`] | the replay guard's memory; what takes long is told |
 
 pub mod base;
 pub mod progress;
 pub mod reach;
+pub mod sandbox;
 mod seen;
 mod shelf;
 
@@ -18,21 +19,22 @@ use std::sync::Arc;
 
 use bootsplice_engine::blobs::Scope;
 use bootsplice_engine::contract::{self, Pin, Severity, StepLock};
-use bootsplice_engine::{Engine, EngineConfig, Job, Plugin};
+use bootsplice_engine::{Job, Observer, Plugin};
 use serde_json::Value;
 
 use self::base::Base;
 use self::progress::Progress;
 use self::reach::Reach;
+use self::sandbox::Sandbox;
 use self::shelf::Shelf;
-use super::document::{LockFile, Of, Package, SCHEMA, Step, Target};
 use crate::auth::Tenant;
 use crate::launch::lock::PinView;
 use crate::launch::prepare::join::{Placed, join};
 use crate::launch::prepare::refused;
 use crate::launch::prepare::steps::FEATURES;
+use crate::lock::document::{LockFile, Of, Package, SCHEMA, Step, Target};
 use crate::problem::{Fault, Kind, Problem};
-use crate::profile::check;
+use crate::profile::{self, Checked, check};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -49,40 +51,53 @@ pub struct Places {
 
 /// Resolves profiles on this machine.
 pub struct Local {
-    engine: Engine,
+    sandbox: Arc<Sandbox>,
     shelf: Shelf,
     reach: Reach,
-    progress: Arc<Progress>,
+    observer: Arc<dyn Observer>,
     tenant: Tenant,
-    /// Another process of the same user waits until this one is done.
-    _alone: std::fs::File,
+}
+
+/// A step that was resolved: all that its content is made from.
+pub struct LocalStep {
+    /// Its position in the profile.
+    pub order: usize,
+    pub step: profile::Step,
+    pub plugin: Plugin,
+    pub job: Job,
+    pub lock: StepLock,
 }
 
 // === impl Local ===
 
 impl Local {
     pub fn open(places: &Places, reach: Reach, progress: Arc<Progress>) -> anyhow::Result<Self> {
-        use anyhow::Context as _;
-        let cache = &places.cache;
-        std::fs::create_dir_all(cache)
-            .with_context(|| format!("cannot make the cache directory `{}`", cache.display()))?;
-        progress.stage("waiting for another `bootsplice lock` of this user");
-        let alone = std::fs::File::create(cache.join("in-use"))?;
-        alone.lock()?;
-        progress.stage("starting the sandbox");
-        let seen = Arc::new(seen::FileLastSeen::open(&places.state)?);
-        let mut config = EngineConfig::new(cache, &places.compiler, seen);
-        config.places = 4;
-        config.fetch = reach.policy.clone();
-        let engine = Engine::open(config)?;
+        let sandbox = Sandbox::open(places, reach.policy.clone(), progress.clone())?;
+        Self::new(Arc::new(sandbox), places, reach, progress)
+    }
+
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        places: &Places,
+        reach: Reach,
+        observer: Arc<dyn Observer>,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            shelf: Shelf::new(engine.clone(), places.plugins.clone(), progress.clone()),
-            engine,
+            shelf: Shelf::new(sandbox.clone(), places.plugins.clone()),
+            sandbox,
             reach,
-            progress,
+            observer,
             tenant: Tenant::DEFAULT.parse()?,
-            _alone: alone,
         })
+    }
+
+    /// Uses a generator that is at work, in the place of the directory's.
+    pub async fn put(&self, plugin: Plugin) {
+        self.shelf.put(plugin).await;
+    }
+
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// The lock of a profile on a base; every step of it. Packages in `keep` stay at their versions where those will do.
@@ -92,10 +107,42 @@ impl Local {
         base: &Base,
         keep: &[&Package],
     ) -> Result<LockFile, Problem> {
-        let checked = check(document, &self.tenant, &self.shelf)
+        let profile = self.profile(document).await?;
+        let steps = self.resolve(&profile, base, keep).await?;
+        let steps = steps.iter().map(|one| {
+            let pins: Vec<PinView> = one.lock.pins.iter().map(PinView::of).collect();
+            let lock = &one.lock;
+            Step::new(&one.step.id, lock.plugin, lock.needs_instance, &pins)
+        });
+        let mut lock = LockFile {
+            schema: SCHEMA.to_owned(),
+            profile: Of::profile(&profile.profile),
+            base: base.digest,
+            target: base.target.clone(),
+            date: None,
+            steps: steps.collect(),
+        };
+        lock.set_date();
+        lock.check()
+            .map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
+        Ok(lock)
+    }
+
+    /// A profile without a fault.
+    pub async fn profile(&self, document: &Value) -> Result<Checked, Problem> {
+        check(document, &self.tenant, &self.shelf)
             .await
             .map_err(|error| Problem::new(Kind::Unavailable, error.to_string()))?
-            .map_err(|faults| Problem::new(Kind::InvalidProfile, "").with_faults(faults))?;
+            .map_err(|faults| Problem::new(Kind::InvalidProfile, "").with_faults(faults))
+    }
+
+    /// Decides every artefact of every step.
+    pub async fn resolve(
+        &self,
+        checked: &Checked,
+        base: &Base,
+        keep: &[&Package],
+    ) -> Result<Vec<LocalStep>, Problem> {
         let profile = &checked.profile;
         let mut placed = Vec::new();
         let mut plugins = Vec::new();
@@ -125,33 +172,30 @@ impl Local {
         })?;
         let mut steps = Vec::new();
         for one in joined {
-            let plugin = &plugins[one.order];
+            let plugin = plugins[one.order].clone();
             let at = format!("/steps/{}", one.order);
-            let job = self.job(&profile.name, &one.step, plugin, base);
-            self.progress.step(&one.step.id);
-            self.validate(plugin, &job, &at, &one.step.id).await?;
-            let previous = kept(plugin, keep);
-            let lock = self.engine.resolve(plugin, &job, Some(&previous)).await;
+            let job = self.job(&profile.name, &one.step, &plugin, base);
+            self.sandbox.progress().step(&one.step.id);
+            self.validate(&plugin, &job, &at, &one.step.id).await?;
+            let previous = kept(&plugin, keep);
+            let lock = self
+                .sandbox
+                .engine()
+                .resolve(&plugin, &job, Some(&previous))
+                .await;
             let lock = lock.map_err(|error| hinted(refused(&one.step.id, &error, &at)))?;
-            let pins: Vec<PinView> = lock.pins.iter().map(PinView::of).collect();
-            let id = &one.step.id;
-            steps.push(Step::new(id, lock.plugin, lock.needs_instance, &pins));
+            steps.push(LocalStep {
+                order: one.order,
+                step: one.step,
+                plugin,
+                job,
+                lock,
+            });
         }
-        let mut lock = LockFile {
-            schema: SCHEMA.to_owned(),
-            profile: Of::profile(profile),
-            base: base.digest,
-            target: base.target.clone(),
-            date: None,
-            steps,
-        };
-        lock.set_date();
-        lock.check()
-            .map_err(|error| Problem::new(Kind::Internal, error.to_string()))?;
-        Ok(lock)
+        Ok(steps)
     }
 
-    fn job(&self, profile: &str, step: &crate::profile::Step, plugin: &Plugin, base: &Base) -> Job {
+    fn job(&self, profile: &str, step: &profile::Step, plugin: &Plugin, base: &Base) -> Job {
         let Target {
             distribution,
             release,
@@ -170,7 +214,7 @@ impl Local {
         let mut job = Job::new(name, self.tenant.as_str(), target, config);
         job.grants.fetch = self.reach.granted(plugin, &job.config, base);
         job.inventory = base.files.clone();
-        job.observer = self.progress.clone();
+        job.observer = self.observer.clone();
         job
     }
 
@@ -181,7 +225,8 @@ impl Local {
         at: &str,
         step: &str,
     ) -> Result<(), Problem> {
-        let found = self.engine.validate(plugin, Some(&job.target), &job.config);
+        let engine = self.sandbox.engine();
+        let found = engine.validate(plugin, Some(&job.target), &job.config);
         let found = found.await.map_err(|error| refused(step, &error, at))?;
         let errors = found
             .into_iter()

@@ -1,0 +1,84 @@
+//! The engine on this machine: started for one command, its compiled generators kept from one command to the next.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bootsplice_content::Digest;
+use bootsplice_engine::fetch::FetchPolicy;
+use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Plugin};
+use bytes::Bytes;
+
+use super::Places;
+use super::progress::Progress;
+use super::seen::FileLastSeen;
+
+/// An engine that nobody else of this user has.
+pub struct Sandbox {
+    engine: Engine,
+    progress: Arc<Progress>,
+    /// Another process of the same user waits until this one is done.
+    _alone: std::fs::File,
+}
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    pub fn open(
+        places: &Places,
+        fetch: FetchPolicy,
+        progress: Arc<Progress>,
+    ) -> anyhow::Result<Self> {
+        let cache = &places.cache;
+        std::fs::create_dir_all(cache)
+            .with_context(|| format!("cannot make the cache directory `{}`", cache.display()))?;
+        progress.stage("waiting for another `bootsplice` of this user");
+        let alone = std::fs::File::create(cache.join("in-use"))?;
+        alone.lock()?;
+        progress.stage("starting the sandbox");
+        let seen = Arc::new(FileLastSeen::open(&places.state)?);
+        let mut config = EngineConfig::new(cache, &places.compiler, seen);
+        config.places = 4;
+        config.fetch = fetch;
+        Ok(Self {
+            engine: Engine::open(config)?,
+            progress,
+            _alone: alone,
+        })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// A component, compiled when these bytes are seen for the first time.
+    pub async fn load(&self, component: Bytes, name: &str) -> Result<Plugin, EngineError> {
+        match self.engine.load(&Digest::of(&component)).await {
+            Err(EngineError::NotInstalled(_) | EngineError::Artefact { .. }) => {
+                let stage = format!("compiling the generator `{name}`, once for each release");
+                self.progress.stage(&stage);
+                self.engine.install(component).await
+            }
+            loaded => loaded,
+        }
+    }
+}
+
+/// The bytes of a component. None when there is no such file.
+pub fn component(path: &Path) -> std::io::Result<Option<Bytes>> {
+    let size = match std::fs::metadata(path) {
+        Ok(meta) => meta.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if size > MAX_COMPONENT {
+        return Err(std::io::Error::other(format!(
+            "{size} bytes; a component has at most {MAX_COMPONENT}"
+        )));
+    }
+    std::fs::read(path).map(Bytes::from).map(Some)
+}
