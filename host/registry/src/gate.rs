@@ -1,0 +1,76 @@
+//! Who may do what: the registry asks, its host answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::name::Repository;
+
+/// Knows callers. The registry itself knows no tokens.
+#[async_trait]
+pub trait Gate: Send + Sync + fmt::Debug {
+    /// Who sends this `Authorization` header. An API token is the password of `Basic` (whatever the user name) or a `Bearer` (rule 25).
+    async fn authenticate(&self, authorization: Option<&str>)
+    -> Result<Arc<dyn Caller>, GateError>;
+}
+
+/// Someone known to the [`Gate`].
+#[async_trait]
+pub trait Caller: Send + Sync + fmt::Debug {
+    /// Who owns what is pushed; also whose share of upload sessions is used.
+    fn tenant(&self) -> &str;
+
+    /// The id of the token, for logs and records. No secret.
+    fn token(&self) -> &str;
+
+    /// Whether the caller may do this there.
+    async fn allow(&self, repository: &Repository, action: Action) -> Result<Decision, GateError>;
+}
+
+/// What is done to a repository. Reading lists counts as pulling.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    Pull,
+    Push,
+    Delete,
+}
+
+/// The answer for one caller, repository and action.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    Allow,
+    /// 403, with the reason in words.
+    Deny(String),
+    /// 404: the caller must not learn that it exists.
+    Hide,
+}
+
+/// Why there is no caller or no decision.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GateError {
+    /// No credentials, or none that are known: 401. The text says what to send.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The host cannot tell now: 503.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+// === impl Action ===
+
+impl Action {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
