@@ -11,13 +11,15 @@
 //! | [`local`] | profiles resolved and run on this machine, without a host |
 //! | [`app`], [`config`], [`state`] | a host put together |
 //! | [`serve`] | listening, TLS, the end |
-//! | [`client`], [`cli`] | the other side of the wire |
+//! | [`client`], [`oci`], [`cli`] | the other side of the wire |
+//! | [`author`] | a generator's project, without a host |
 
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod author;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -31,6 +33,7 @@ pub mod local;
 pub mod lock;
 pub mod log;
 pub mod metrics;
+pub mod oci;
 pub mod openapi;
 pub mod plugins;
 pub mod problem;

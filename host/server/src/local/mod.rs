@@ -14,9 +14,10 @@ pub mod sandbox;
 mod seen;
 mod shelf;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use bootsplice_engine::blobs::Scope;
 use bootsplice_engine::contract::{self, Pin, Severity, StepLock};
 use bootsplice_engine::{Job, Observer, Plugin};
@@ -33,6 +34,7 @@ use crate::launch::prepare::join::{Placed, join};
 use crate::launch::prepare::refused;
 use crate::launch::prepare::steps::FEATURES;
 use crate::lock::document::{LockFile, Of, Package, SCHEMA, Step, Target};
+use crate::plugins::beside;
 use crate::problem::{Fault, Kind, Problem};
 use crate::profile::{self, Checked, check};
 
@@ -66,6 +68,42 @@ pub struct LocalStep {
     pub plugin: Plugin,
     pub job: Job,
     pub lock: StepLock,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// This user's (XDG Base Directory Specification), with what was said otherwise.
+    pub fn of_user(
+        plugins: PathBuf,
+        compiler: Option<&Path>,
+        cache: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            plugins,
+            compiler: match compiler {
+                Some(path) => path.to_owned(),
+                None => beside("bootsplice-compile")?,
+            },
+            cache: match cache {
+                Some(directory) => directory.to_owned(),
+                None => own("XDG_CACHE_HOME", ".cache")?,
+            },
+            state: own("XDG_STATE_HOME", ".local/state")?,
+        })
+    }
+}
+
+/// A directory of this user (XDG Base Directory Specification: an absolute path, or the default below home).
+fn own(variable: &str, default: &str) -> anyhow::Result<PathBuf> {
+    let said = std::env::var_os(variable).map(PathBuf::from);
+    let base = match said.filter(|path| path.is_absolute()) {
+        Some(path) => path,
+        None => std::env::home_dir()
+            .with_context(|| format!("neither `{variable}` nor `HOME` is set"))?
+            .join(default),
+    };
+    Ok(base.join("bootsplice"))
 }
 
 // === impl Local ===

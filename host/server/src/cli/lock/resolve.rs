@@ -1,7 +1,5 @@
 //! Resolving, here or by a host.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::Value;
@@ -21,7 +19,7 @@ use crate::local::reach::Reach;
 use crate::local::{Local, Places};
 use crate::lock::document::{Of, SCHEMA, Target};
 use crate::lock::{Diff, LockFile, Package, Step};
-use crate::plugins::{beside, default_directory, fetch_policy};
+use crate::plugins::{default_directory, fetch_policy};
 use crate::profile::Profile;
 
 const NO_BASE: &str = "which image is the lock for? Give `--base-status FILE` (its /var/lib/dpkg/status) or `--volume NAME`";
@@ -193,31 +191,6 @@ impl Machine {
                 "there is no directory `plugins` beside this executable: `--plugins DIR` names the generators",
             )?,
         };
-        let compiler = match &config.compiler {
-            Some(path) => path.clone(),
-            None => beside("bootsplice-compile")?,
-        };
-        let cache = match &self.cache {
-            Some(directory) => directory.clone(),
-            None => own("XDG_CACHE_HOME", ".cache")?,
-        };
-        Ok(Places {
-            plugins,
-            compiler,
-            cache,
-            state: own("XDG_STATE_HOME", ".local/state")?,
-        })
+        Places::of_user(plugins, config.compiler.as_deref(), self.cache.as_deref())
     }
-}
-
-/// A directory of this user (XDG Base Directory Specification: an absolute path, or the default below home).
-fn own(variable: &str, default: &str) -> anyhow::Result<PathBuf> {
-    let said = std::env::var_os(variable).map(PathBuf::from);
-    let base = match said.filter(|path| path.is_absolute()) {
-        Some(path) => path,
-        None => std::env::home_dir()
-            .with_context(|| format!("neither `{variable}` nor `HOME` is set"))?
-            .join(default),
-    };
-    Ok(base.join("bootsplice"))
 }

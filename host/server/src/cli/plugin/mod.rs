@@ -1,6 +1,10 @@
 //! `bootsplice plugin`: one file per subcommand.
 
 mod list;
+mod push;
+mod registry;
+mod sign;
+mod workplace;
 
 use clap::Subcommand;
 
@@ -10,6 +14,10 @@ use super::{Failure, Global, Output};
 pub enum Plugin {
     /// List the generators that profiles may use.
     List(list::List),
+    Push(push::Push),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
+    Keygen(sign::Keygen),
 }
 
 // === impl Plugin ===
@@ -18,6 +26,10 @@ impl Plugin {
     pub async fn run(self, global: &Global, output: &Output) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(global, output).await,
+            Self::Push(push) => push.run(global, output).await,
+            Self::Sign(sign) => sign.run(global, output).await,
+            Self::Verify(verify) => verify.run(global, output).await,
+            Self::Keygen(keygen) => keygen.run(output),
         }
     }
 }
