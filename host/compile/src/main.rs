@@ -48,6 +48,9 @@ struct Arguments {
     /// Seconds of processor time.
     #[arg(long, default_value_t = 60)]
     cpu: u64,
+    /// Count instructions: for authors, never for a host that serves.
+    #[arg(long)]
+    meter: bool,
 }
 
 /// Why there is no artefact.
@@ -84,16 +87,16 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     limits::apply(arguments.memory << 20, arguments.cpu)
         .map_err(Failure::io("limiting the compiler"))?;
     let component = read(arguments.component.as_deref())?;
-    let (artefact, inspection) = compile(&component)?;
+    let (artefact, inspection) = compile(&component, arguments.meter)?;
     write_new(&arguments.artefact, &artefact)?;
     let text = serde_json::to_vec_pretty(&inspection)
         .map_err(|error| Failure::Internal(error.to_string()))?;
     write_new(&arguments.inspection, &text)
 }
 
-fn compile(component: &[u8]) -> Result<(Vec<u8>, Inspection), Failure> {
+fn compile(component: &[u8], metered: bool) -> Result<(Vec<u8>, Inspection), Failure> {
     world::refuse_other_kinds(component)?;
-    let mut config = config::config();
+    let mut config = config::config(metered);
     config.cranelift_nan_canonicalization(true);
     let engine =
         wasmtime::Engine::new(&config).map_err(|error| Failure::Internal(format!("{error:#}")))?;
@@ -110,7 +113,7 @@ fn compile(component: &[u8]) -> Result<(Vec<u8>, Inspection), Failure> {
         imports: world.imports,
         exports: world.exports,
         artefact: Digest::of(&artefact).to_string(),
-        fingerprint: config::FINGERPRINT.to_owned(),
+        fingerprint: config::fingerprint(metered).to_owned(),
     };
     Ok((artefact, inspection))
 }

@@ -129,10 +129,7 @@ mod tests {
     #[test]
     fn a_foreign_import_is_refused_by_its_name() {
         let imports = names(&["bootsplice:generator/job@0.1.0", "wasi:io/poll@0.2.6"]);
-        assert_eq!(
-            World::check(imports, ours()).unwrap().version,
-            "0.1.0"
-        );
+        assert_eq!(World::check(imports, ours()).unwrap().version, "0.1.0");
         for foreign in [
             "wasi:http/outgoing-handler@0.2.6",
             "wasi:io/poll@0.3.0",

@@ -22,7 +22,7 @@ use wasmtime::component::Component;
 use zeroize::Zeroizing;
 
 use crate::blobs::private_dir;
-use crate::config::FINGERPRINT;
+use crate::config::fingerprint;
 use crate::error::EngineError;
 
 const TAG: usize = 32;
@@ -30,21 +30,26 @@ const TAG: usize = 32;
 /// Compiled components of one state directory.
 pub struct Artefacts {
     directory: PathBuf,
+    metered: bool,
     key: Zeroizing<[u8; 32]>,
 }
 
 // === impl Artefacts ===
 
 impl Artefacts {
-    /// Opens the directory, making the key on first use.
-    pub fn open(state: &Path) -> Result<Self, EngineError> {
+    /// Opens the directory, making the key on first use. Metered code lies beside the other, under names of its own.
+    pub fn open(state: &Path, metered: bool) -> Result<Self, EngineError> {
         let directory = state.join("artefacts");
         private_dir(&directory)
             .map_err(EngineError::io(format!("making {}", directory.display())))?;
         let path = directory.join("key");
         let key =
             read_key(&path).map_err(EngineError::io(format!("the key {}", path.display())))?;
-        Ok(Self { directory, key })
+        Ok(Self {
+            directory,
+            metered,
+            key,
+        })
     }
 
     /// Takes what the compiler wrote, under a MAC, in place of any older form.
@@ -95,7 +100,7 @@ impl Artefacts {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes a key of any length");
         mac.update(b"bootsplice/artefact/v1\0");
-        mac.update(FINGERPRINT.as_bytes());
+        mac.update(fingerprint(self.metered).as_bytes());
         mac.update(b"\0");
         mac.update(plugin.as_bytes());
         mac.update(artefact);
@@ -103,7 +108,12 @@ impl Artefacts {
     }
 
     fn path(&self, plugin: &Digest) -> PathBuf {
-        self.directory.join(format!("{}.cwasm", plugin.hex()))
+        let kind = if self.metered {
+            "metered.cwasm"
+        } else {
+            "cwasm"
+        };
+        self.directory.join(format!("{}.{kind}", plugin.hex()))
     }
 }
 
@@ -137,8 +147,8 @@ mod tests {
     #[test]
     fn bytes_without_our_mac_never_reach_the_loader() {
         let state = tempfile::tempdir().unwrap();
-        let artefacts = Artefacts::open(state.path()).unwrap();
-        let engine = Engine::new(&crate::config::config()).unwrap();
+        let artefacts = Artefacts::open(state.path(), false).unwrap();
+        let engine = Engine::new(&crate::config::config(false)).unwrap();
         let plugin = Digest::of(b"component");
         let reason = |artefacts: &Artefacts, plugin: &Digest| match artefacts.load(&engine, plugin)
         {
@@ -166,7 +176,7 @@ mod tests {
         assert!(reason(&artefacts, &other).contains("MAC"));
         // Another host's state directory.
         let elsewhere = tempfile::tempdir().unwrap();
-        let foreign = Artefacts::open(elsewhere.path()).unwrap();
+        let foreign = Artefacts::open(elsewhere.path(), false).unwrap();
         fs::write(foreign.path(&plugin), &good).unwrap();
         assert!(reason(&foreign, &plugin).contains("MAC"));
         assert!(matches!(
@@ -179,12 +189,12 @@ mod tests {
     fn the_key_is_for_its_owner_alone_and_stays() {
         use std::os::unix::fs::PermissionsExt;
         let state = tempfile::tempdir().unwrap();
-        let first = Artefacts::open(state.path()).unwrap();
+        let first = Artefacts::open(state.path(), false).unwrap();
         let mode = fs::metadata(state.path().join("artefacts/key"))
             .unwrap()
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(Artefacts::open(state.path()).unwrap().key, first.key);
+        assert_eq!(Artefacts::open(state.path(), false).unwrap().key, first.key);
     }
 }

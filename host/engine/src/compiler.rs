@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
-use crate::config::FINGERPRINT;
+use crate::config::fingerprint;
 use crate::error::EngineError;
 use crate::inspection::{Inspection, MAX_COMPONENT, exit};
 
@@ -22,6 +22,8 @@ const MAX_WORDS: u64 = 16 * 1024;
 pub struct Compiler {
     program: PathBuf,
     wall: Duration,
+    /// Whether what it compiles counts its instructions.
+    metered: bool,
     /// Compilers at a time: each may take 2 GiB.
     places: Semaphore,
 }
@@ -29,10 +31,11 @@ pub struct Compiler {
 // === impl Compiler ===
 
 impl Compiler {
-    pub fn new(program: PathBuf, wall: Duration) -> Self {
+    pub fn new(program: PathBuf, wall: Duration, metered: bool) -> Self {
         Self {
             program,
             wall,
+            metered,
             places: Semaphore::new(1),
         }
     }
@@ -59,6 +62,7 @@ impl Compiler {
             .arg(&artefact)
             .arg("--inspection")
             .arg(&inspection)
+            .args(self.metered.then_some("--meter"))
             .env_clear()
             .current_dir(scratch.path())
             .stdin(Stdio::piped())
@@ -121,9 +125,10 @@ impl Compiler {
         let bytes = tokio::fs::read(&artefact)
             .await
             .map_err(EngineError::io("reading the compiled form"))?;
-        if found.fingerprint != FINGERPRINT {
+        let ours = fingerprint(self.metered);
+        if found.fingerprint != ours {
             return Err(EngineError::Compiler(format!(
-                "{} belongs to another release: its settings are {}, ours are {FINGERPRINT}",
+                "{} belongs to another release: its settings are {}, ours are {ours}",
                 self.program.display(),
                 found.fingerprint
             )));

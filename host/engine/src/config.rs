@@ -5,8 +5,14 @@
 
 use wasmtime::Config;
 
-/// Names this set of settings in the MAC of compiled artefacts. Raise it with every change below: all plugins are then compiled anew.
-pub const FINGERPRINT: &str = "bootsplice-sandbox-1";
+/// Names this set of settings in the MAC of compiled artefacts. Raise both with every change below: all plugins are then compiled anew.
+pub const fn fingerprint(metered: bool) -> &'static str {
+    if metered {
+        "bootsplice-sandbox-1-metered"
+    } else {
+        "bootsplice-sandbox-1"
+    }
+}
 
 /// Stack that a guest's code may use.
 const WASM_STACK: usize = 1 << 20;
@@ -14,11 +20,12 @@ const WASM_STACK: usize = 1 << 20;
 const FIBER_STACK: usize = 2 << 20;
 
 /// Everything that shapes generated code or its meaning, but NaN canonicalisation: that is a setting of the code generator, which exists
-/// only in the compiler and is switched on there.
-pub fn config() -> Config {
+/// only in the compiler and is switched on there. `metered` code counts its instructions.
+pub fn config(metered: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        .consume_fuel(metered)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
         // Another tenant's stack is never seen, even if wasmtime had a fault.

@@ -6,6 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub instantiations: AtomicU64,
+    pub describes: AtomicU64,
+    pub validates: AtomicU64,
     pub resolves: AtomicU64,
     pub shared_generates: AtomicU64,
     pub instance_generates: AtomicU64,
@@ -16,8 +18,10 @@ pub(crate) struct Counters {
 /// A look at the counters. They only rise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Stores made, `describe` and `validate` included.
+    /// Stores made: calls of any kind.
     pub instantiations: u64,
+    pub describes: u64,
+    pub validates: u64,
     pub resolves: u64,
     /// Runs of `generate` whose content is shared between launches.
     pub shared_generates: u64,
@@ -36,6 +40,8 @@ impl Counters {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counted {
             instantiations: of(&self.instantiations),
+            describes: of(&self.describes),
+            validates: of(&self.validates),
             resolves: of(&self.resolves),
             shared_generates: of(&self.shared_generates),
             instance_generates: of(&self.instance_generates),

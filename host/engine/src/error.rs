@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bootsplice_content::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::contract::{Diagnostic, Quota};
 use crate::trust::Rejection;
@@ -40,7 +41,8 @@ pub enum EngineError {
 }
 
 /// Why one run of a generator ended without a result. The engine and all other runs are untouched.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GeneratorError {
     /// The configuration is at fault. Show it to the profile's author.
     #[error("the configuration is not valid: {}", summary(.0))]
@@ -81,16 +83,36 @@ pub enum GeneratorError {
     Fault(String),
     /// The generator broke down: unreachable code, a bad access, a contract broken.
     #[error("the generator trapped: {message}")]
+    #[serde(skip)]
     Trap { message: String },
     /// The generator used up its processor time or its wall-clock time.
     #[error("the generator ran past its {what} of {} s", .limit.as_secs_f64())]
-    Timeout { what: &'static str, limit: Duration },
+    #[serde(skip)]
+    Timeout {
+        #[serde(skip)]
+        what: &'static str,
+        limit: Duration,
+    },
     /// The generator asked for more memory than it may have.
     #[error("the generator needs more than {limit} bytes of memory")]
+    #[serde(skip)]
     MemoryLimit { limit: u64 },
     /// The host failed while serving the generator: disk full, for instance. The operator must look; a retry may help.
     #[error("the host failed: {0}")]
+    #[serde(skip)]
     Host(String),
+    /// A replay asked something else than what was recorded: the generator, its configuration or the recording was changed. Record anew.
+    #[error(
+        "call {number} of the recording is {}, but the generator asked {got}",
+        .expected.as_deref().unwrap_or("not there: it ends before")
+    )]
+    #[serde(skip)]
+    Replay {
+        number: u64,
+        /// As JSON; none when the recording ends there.
+        expected: Option<String>,
+        got: String,
+    },
 }
 
 // === impl EngineError ===
@@ -123,6 +145,7 @@ impl GeneratorError {
             Self::Timeout { .. } => "generator-timeout",
             Self::MemoryLimit { .. } => "generator-memory",
             Self::Host(_) => "host",
+            Self::Replay { .. } => "replay-mismatch",
         }
     }
 
@@ -133,6 +156,18 @@ impl GeneratorError {
             Self::Host(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether it is no answer to a guest: the run ends with it.
+    pub(crate) fn ends_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Trap { .. }
+                | Self::Timeout { .. }
+                | Self::MemoryLimit { .. }
+                | Self::Host(_)
+                | Self::Replay { .. }
+        )
     }
 
     pub(crate) fn quota(quota: Quota, detail: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ use crate::contract::{Inventory, Target};
 use crate::grant::Grants;
 use crate::limits::Limits;
 use crate::secret::{Secrets, no_secrets};
+use crate::tape::Tape;
 
 /// What `resolve` and `generate` are run with.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Job {
     pub limits: Limits,
     pub cancel: CancellationToken,
     pub observer: Arc<dyn Observer>,
+    /// Records what comes into the run, or replays it. One job at a time.
+    pub tape: Option<Arc<Tape>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,7 @@ impl Job {
             inventory: Arc::default(),
             limits: Limits::default(),
             cancel: CancellationToken::new(),
+            tape: None,
         }
     }
 }

@@ -10,12 +10,12 @@ const MAX_MEMORY: usize = 1 << 30;
 const KEEP_RESIDENT: usize = 256 << 10;
 
 /// An engine for `places` runs at a time, pooled if possible.
-pub fn engine(places: u32) -> wasmtime::Result<Engine> {
-    let mut pooled = config();
+pub fn engine(places: u32, metered: bool) -> wasmtime::Result<Engine> {
+    let mut pooled = config(metered);
     pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(places)));
     Engine::new(&pooled).or_else(|error| {
         tracing::warn!(%error, "no pool of instances; each run maps its own memory");
-        let on_demand: Config = config();
+        let on_demand: Config = config(metered);
         Engine::new(&on_demand)
     })
 }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_default_number_of_places_fits_a_pool() {
-        let mut pooled = config();
+        let mut pooled = config(false);
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(64)));
         Engine::new(&pooled).unwrap();
     }

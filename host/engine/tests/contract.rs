@@ -73,3 +73,20 @@ fn no_name_of_the_contract_is_a_keyword_of_a_guest_language() {
     bad.retain(|name| *name != "self");
     assert!(bad.is_empty(), "keywords as names: {bad:?}");
 }
+
+/// Of `wit/since-v0.1.0/generator.wit`, since the day it was frozen. A change of the contract is a new directory beside it, never another digest here.
+const FROZEN: &str = "sha256:291e5e5a43f51699b23c9c6ec9740a07c517b43399df878750bbf366d42c72fe";
+
+#[test]
+fn the_contract_of_0_1_0_is_frozen_byte_by_byte() {
+    let mut files: Vec<_> = std::fs::read_dir("../../wit/since-v0.1.0")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let [only] = &files[..] else {
+        panic!("a file was added: {files:?}")
+    };
+    let text = std::fs::read(only).unwrap();
+    assert_eq!(bootsplice_content::Digest::of(&text).to_string(), FROZEN);
+}

@@ -153,6 +153,11 @@ impl StepBuilder {
         Ok(())
     }
 
+    /// Bytes charged so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Makes the entry of a reservation. Its bytes were charged as they came.
     pub fn fulfil(&mut self, reservation: Reservation, content: Blob) {
         let entry = Entry {

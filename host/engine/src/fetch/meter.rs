@@ -10,6 +10,7 @@ use crate::error::GeneratorError;
 pub struct Meter {
     fetches: AtomicU64,
     bytes: AtomicU64,
+    limits: (u64, u64),
 }
 
 // === impl Meter ===
@@ -19,6 +20,7 @@ impl Meter {
         Self {
             fetches: AtomicU64::new(fetches),
             bytes: AtomicU64::new(bytes),
+            limits: (fetches, bytes),
         }
     }
 
@@ -42,6 +44,15 @@ impl Meter {
     /// Gives back what a try took that failed.
     pub fn refund(&self, count: u64) {
         self.bytes.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Fetches and bytes that were taken.
+    pub fn taken(&self) -> (u64, u64) {
+        let of = |left: &AtomicU64, limit: u64| limit - left.load(Ordering::Relaxed).min(limit);
+        (
+            of(&self.fetches, self.limits.0),
+            of(&self.bytes, self.limits.1),
+        )
     }
 
     /// Bytes left.

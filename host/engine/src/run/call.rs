@@ -15,6 +15,7 @@ use crate::contract::Quota;
 use crate::counters::Counters;
 use crate::error::GeneratorError;
 use crate::job::Level;
+use crate::metering::{Metering, Usage};
 use crate::v0_1::{PluginPre, World};
 
 /// Length of one epoch.
@@ -28,6 +29,7 @@ pub struct Sandbox {
     engine: Engine,
     places: Arc<Semaphore>,
     counters: Arc<Counters>,
+    metering: Option<Arc<dyn Metering>>,
     /// The ticking thread ends when the last clone is gone.
     _alive: Arc<()>,
 }
@@ -47,7 +49,12 @@ struct Timed<F> {
 
 impl Sandbox {
     /// Starts the thread that ends epochs. It is a thread of its own, so that a busy runtime cannot hold it up.
-    pub fn start(engine: Engine, places: usize, counters: Arc<Counters>) -> std::io::Result<Self> {
+    pub fn start(
+        engine: Engine,
+        places: usize,
+        counters: Arc<Counters>,
+        metering: Option<Arc<dyn Metering>>,
+    ) -> std::io::Result<Self> {
         let alive = Arc::new(());
         let watched = Arc::downgrade(&alive);
         let ticking = engine.weak();
@@ -66,6 +73,7 @@ impl Sandbox {
             engine,
             places: Arc::new(Semaphore::new(places)),
             counters,
+            metering,
             _alive: alive,
         })
     }
@@ -93,6 +101,11 @@ impl Sandbox {
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(limits.handles as usize);
         store.set_epoch_deadline(1);
+        if self.metering.is_some() {
+            store
+                .set_fuel(u64::MAX)
+                .map_err(|error| GeneratorError::Host(format!("{error:#}")))?;
+        }
         let mut ticks = u64::try_from(limits.cpu.as_millis() / TICK.as_millis())
             .unwrap_or(u64::MAX)
             .max(1);
@@ -106,6 +119,7 @@ impl Sandbox {
                 Box::pin(tokio::task::yield_now()),
             ))
         });
+        let started = Instant::now();
         let spent = Arc::new(AtomicU64::new(0));
         let outcome = {
             let work = async {
@@ -133,6 +147,7 @@ impl Sandbox {
         self.counters
             .memory_peak
             .fetch_max(store.data().memory.bytes(), Ordering::Relaxed);
+        self.meter(&store, started.elapsed());
         let dropped = store.data().log.dropped();
         if dropped > 0 {
             limits_note(store.data(), dropped);
@@ -145,6 +160,23 @@ impl Sandbox {
             }),
             Err(Some(error)) => Err(ended(&error, store.data())),
         }
+    }
+
+    fn meter(&self, store: &Store<Run>, time: Duration) {
+        let (Some(metering), Ok(left)) = (&self.metering, store.get_fuel()) else {
+            return;
+        };
+        let run = store.data();
+        let (fetches, fetched) = run.reach.fetched();
+        metering.used(&Usage {
+            call: run.reach.phase.call(),
+            instructions: u64::MAX - left,
+            memory: run.memory.bytes(),
+            fetches,
+            fetched,
+            written: run.step.as_ref().map_or(0, |step| step.lock().bytes()),
+            time,
+        });
     }
 }
 

@@ -8,4 +8,4 @@ mod wasi;
 
 pub(crate) use call::Sandbox;
 pub(crate) use log::Log;
-pub(crate) use state::{Access, Caller, Phase, Run, Services};
+pub(crate) use state::{Access, Caller, Phase, Reach, Run, Services};

@@ -23,13 +23,16 @@ use crate::job::{Job, Observer, Traced};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::secret::{Secrets, no_secrets};
+use crate::tape::{Asked, Outside};
 use crate::trust::{LastSeen, Seen};
 
 /// What a call may do (rule 16). All imports are linked; this denies by call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// `describe`, `validate`: only `job`.
-    Pure,
+    /// Only `job`.
+    Describe,
+    /// Only `job`.
+    Validate,
     /// Network by grant, inventory, cache.
     Resolve,
     /// Pinned fetches only, no cache.
@@ -46,6 +49,7 @@ pub struct Access {
     pub limits: Limits,
     pub cancel: CancellationToken,
     pub observer: Arc<dyn Observer>,
+    pub outside: Outside,
 }
 
 /// How far a run reaches beyond its sandbox: its phase, the caller's grants, the pins, and what it may still fetch. Apart from the rest of
@@ -101,6 +105,20 @@ pub struct Caller<'a> {
     pub generator: &'a str,
 }
 
+// === impl Phase ===
+
+impl Phase {
+    /// The contract's name of the call.
+    pub fn call(self) -> &'static str {
+        match self {
+            Self::Describe => "describe",
+            Self::Validate => "validate",
+            Self::Resolve => "resolve",
+            Self::Generate => "generate",
+        }
+    }
+}
+
 // === impl Access ===
 
 impl Access {
@@ -114,6 +132,7 @@ impl Access {
             limits,
             cancel: CancellationToken::new(),
             observer: Arc::new(Traced(name.to_owned())),
+            outside: Outside::default(),
         }
     }
 }
@@ -128,6 +147,7 @@ impl From<&Job> for Access {
             limits: job.limits.clone(),
             cancel: job.cancel.clone(),
             observer: job.observer.clone(),
+            outside: job.tape.clone().into(),
         }
     }
 }
@@ -155,17 +175,21 @@ impl Reach {
             Ok(())
         } else {
             Err(GeneratorError::Denied(format!(
-                "{what} cannot be used in this phase ({:?})",
-                self.phase
+                "{what} cannot be used in this phase ({})",
+                self.phase.call()
             )))
         }
     }
 
     /// Fetches by the rules of the phase.
-    pub async fn fetch(&self, wanted: Wanted) -> Result<Fetched, GeneratorError> {
+    pub async fn fetch(&self, wanted: &Wanted) -> Result<Fetched, GeneratorError> {
         self.only_in(&[Phase::Resolve, Phase::Generate], "fetch")?;
+        let pinned;
         let wanted = match self.phase {
-            Phase::Generate => self.pinned(wanted)?,
+            Phase::Generate => {
+                pinned = self.pinned(wanted)?;
+                &pinned
+            }
             _ => wanted,
         };
         let asker = Asker {
@@ -175,16 +199,41 @@ impl Reach {
             meter: &self.meter,
             observer: self.access.observer.as_ref(),
         };
-        self.fetcher.fetch(&asker, &wanted).await
+        self.fetcher.fetch(&asker, wanted).await
+    }
+
+    /// Counts an answer that was replayed, as the real one was counted.
+    pub fn count(&self, replayed: u64) -> Result<(), GeneratorError> {
+        self.meter.fetch()?;
+        self.meter.bytes(replayed)
+    }
+
+    /// Fetches and bytes so far.
+    pub fn fetched(&self) -> (u64, u64) {
+        self.meter.taken()
     }
 
     /// The scope that a URL is reached in without a credential.
-    pub async fn scope_of(&self, url: &url::Url) -> Scope {
-        self.fetcher.scope(&self.access.tenant, url, None).await
+    pub async fn scope_of(
+        &self,
+        url: &url::Url,
+        store: &BlobStore,
+    ) -> Result<Scope, GeneratorError> {
+        let asked = || {
+            Ok(Asked::Scope {
+                url: url.to_string(),
+            })
+        };
+        let real = async {
+            let scope = self.fetcher.scope(&self.access.tenant, url, None).await;
+            Ok((None, scope))
+        };
+        let (_, scope) = self.access.outside.exchange(store, asked, real).await?;
+        Ok(scope)
     }
 
     /// In `generate` the lock decides what and whence; the guest only names the digest.
-    fn pinned(&self, wanted: Wanted) -> Result<Wanted, GeneratorError> {
+    fn pinned(&self, wanted: &Wanted) -> Result<Wanted, GeneratorError> {
         let digest = wanted.digest.ok_or_else(|| {
             GeneratorError::Denied("in generate a fetch names the digest of a pin".into())
         })?;
@@ -197,7 +246,7 @@ impl Reach {
             digest: Some(digest),
             size: Some(pin.size),
             max_size: pin.size,
-            credential: wanted.credential,
+            credential: wanted.credential.clone(),
             max_age: None,
         })
     }
@@ -243,6 +292,10 @@ impl Run {
                 access,
             },
         }
+    }
+
+    pub fn outside(&self) -> Outside {
+        self.reach.access.outside.clone()
     }
 
     /// Opens the step that `generate` fills.
@@ -292,15 +345,24 @@ impl Run {
     }
 
     /// A value of the plugin's cache, which brings the scope that it was made in.
-    pub fn cache_get(&mut self, key: &str) -> Option<Blob> {
-        let (value, scope) = (self.reach.phase == Phase::Resolve)
-            .then(|| self.cache.get(key))
-            .flatten()?;
-        self.widen(&scope);
-        Some(value)
+    pub async fn cache_get(&mut self, key: &str) -> Result<Option<Blob>, GeneratorError> {
+        if self.reach.phase != Phase::Resolve {
+            return Ok(None);
+        }
+        let asked = || {
+            Ok(Asked::CacheGet {
+                key: key.to_owned(),
+            })
+        };
+        let real = async { Ok(self.cache.get(key).unzip()) };
+        let (value, scope) = self.outside().exchange(&self.store, asked, real).await?;
+        if let Some(scope) = &scope {
+            self.widen(scope);
+        }
+        Ok(value)
     }
 
-    pub fn cache_put(
+    pub async fn cache_put(
         &mut self,
         key: &str,
         value: &Blob,
@@ -310,7 +372,17 @@ impl Run {
         self.cached = self.cached.checked_sub(value.size()).ok_or_else(|| {
             GeneratorError::quota(Quota::CacheBytes, "no more bytes for the cache in this run")
         })?;
-        self.cache.put(key, value, ttl, &self.scope)
+        let asked = || {
+            Ok(Asked::CachePut {
+                key: key.to_owned(),
+            })
+        };
+        let real = async {
+            self.cache.put(key, value, ttl, &self.scope)?;
+            Ok((None, ()))
+        };
+        self.outside().exchange(&self.store, asked, real).await?;
+        Ok(())
     }
 }
 

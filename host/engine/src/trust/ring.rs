@@ -11,7 +11,7 @@ const MAX_CERTIFICATES: usize = 64;
 const MAX_RULES: usize = 256;
 
 /// A key that may sign, as apt's Signed-By has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct KeyRule {
     /// 40 or 64 hex digits, of a primary key or a subkey.
     pub fingerprint: String,
@@ -20,7 +20,7 @@ pub struct KeyRule {
 }
 
 /// Keys that may sign.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Keyring {
     /// Certificates one after another, armoured or binary, at most 1 MiB.
     pub certificates: Vec<u8>,

@@ -29,7 +29,7 @@ const MAX_SIGNATURES: usize = 16;
 const MAX_CANDIDATES: usize = 4;
 
 /// A good signature by an allowed key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GoodSignature {
     /// Of the key or subkey that signed, in upper-case hex.
     pub fingerprint: String,

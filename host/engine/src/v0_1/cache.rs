@@ -9,7 +9,7 @@ use crate::run::Run;
 
 impl Host for Run {
     async fn get(&mut self, key: String) -> wasmtime::Result<Option<Resource<Blob>>> {
-        match self.cache_get(&key) {
+        match self.cache_get(&key).await? {
             Some(blob) => self.hand_out(blob).map(Some),
             None => Ok(None),
         }
@@ -22,6 +22,6 @@ impl Host for Run {
         ttl_s: Option<u32>,
     ) -> Result<(), GeneratorError> {
         let value = self.blob(&value)?;
-        self.cache_put(&key, &value, ttl_s)
+        self.cache_put(&key, &value, ttl_s).await
     }
 }

@@ -5,22 +5,32 @@ use wasmtime::component::Resource;
 use super::bindings::bootsplice::generator::inventory::Host;
 use crate::blobs::Blob;
 use crate::run::{Phase, Run};
+use crate::tape::Asked;
 
 impl Host for Run {
     async fn read_file(&mut self, name: String) -> wasmtime::Result<Option<Resource<Blob>>> {
         if self.reach.phase != Phase::Resolve {
             return Ok(None);
         }
-        let Some(blob) = self.reach.access.inventory.get(&name).cloned() else {
-            return Ok(None);
-        };
-        self.hand_out(blob).map(Some)
+        let blob = self.reach.access.inventory.get(&name).cloned();
+        let real = async { Ok((blob, ())) };
+        let (blob, ()) = self
+            .outside()
+            .exchange(&self.store, || Ok(Asked::ReadFile { name }), real)
+            .await?;
+        blob.map(|blob| self.hand_out(blob)).transpose()
     }
 
     async fn list_files(&mut self) -> wasmtime::Result<Vec<String>> {
         if self.reach.phase != Phase::Resolve {
             return Ok(Vec::new());
         }
-        Ok(self.reach.access.inventory.keys().cloned().collect())
+        let inventory = &self.reach.access.inventory;
+        let real = async { Ok((None, inventory.keys().cloned().collect())) };
+        let (_, names) = self
+            .outside()
+            .exchange(&self.store, || Ok(Asked::ListFiles), real)
+            .await?;
+        Ok(names)
     }
 }

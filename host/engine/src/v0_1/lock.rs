@@ -138,7 +138,7 @@ impl Run {
                 )));
             }
             if scope.is_none() {
-                scope = Some(self.reach.scope_of(&url).await);
+                scope = Some(self.reach.scope_of(&url, &self.store).await?);
             }
         }
         let scope = scope.unwrap_or(Scope::Public);

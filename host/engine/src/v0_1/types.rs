@@ -47,7 +47,8 @@ impl types::Host for Run {
             error @ (GeneratorError::Trap { .. }
             | GeneratorError::Timeout { .. }
             | GeneratorError::MemoryLimit { .. }
-            | GeneratorError::Host(_)) => return Err(wasmtime::Error::from(error)),
+            | GeneratorError::Host(_)
+            | GeneratorError::Replay { .. }) => return Err(wasmtime::Error::from(error)),
         })
     }
 }

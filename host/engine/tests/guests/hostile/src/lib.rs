@@ -21,11 +21,44 @@ use exports::bootsplice::generator::plugin_info::{CapabilityRequest, Descriptor,
 const PAGE: usize = 4096;
 const PAGES: u32 = 7680;
 
+/// How `describe` lies. A test writes another word of the same length over it in the finished component, so that one build makes many liars.
+#[used]
+static LIE: [u8; 16] = *b"lie=nothing.....";
+
 struct Hostile;
 export!(Hostile);
 
+fn lie() -> String {
+    String::from_utf8_lossy(black_box(&LIE)).trim_end_matches('.').to_owned()
+}
+
 impl Info for Hostile {
     fn describe() -> Descriptor {
+        let schema = match lie().as_str() {
+            "lie=trap" => panic!("no description"),
+            "lie=loop" => loop {
+                black_box(1);
+            },
+            "lie=recurse" => recurse(1).to_string(),
+            "lie=large" => json!({"description": "x".repeat(3 << 20)}).to_string(),
+            "lie=huge" => "x".repeat(10 << 20),
+            "lie=deep" => "[".repeat(100_000),
+            "lie=circle" => json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}).to_string(),
+            "lie=remote" => json!({"$ref": "http://127.0.0.1:9/schema.json"}).to_string(),
+            "lie=file" => json!({"$ref": "file:///etc/hostname"}).to_string(),
+            "lie=regex" => json!({"properties": {"do": {"pattern": "((a{1,1000}){1,1000}){1,1000}$"}}}).to_string(),
+            "lie=backtrack" => json!({"properties": {"do": {"pattern": "^(a+)+$"}}}).to_string(),
+            "lie=double" => {
+                let mut defs = json!({});
+                for index in 0..60 {
+                    let next = json!({"$ref": format!("#/$defs/d{}", index + 1)});
+                    defs[format!("d{index}")] = json!({"allOf": [next, next]});
+                }
+                defs["d60"] = json!({"type": "object"});
+                json!({"$ref": "#/$defs/d0", "$defs": defs}).to_string()
+            }
+            _ => json!({"type": "object", "properties": {"do": {"type": "string"}}}).to_string(),
+        };
         Descriptor {
             id: "hostile".into(),
             version: "0.0.1".into(),
@@ -37,7 +70,7 @@ impl Info for Hostile {
                 fetch: vec!["${config:/urls/*}".into()],
                 secrets: vec!["/secrets/*".into()],
             },
-            config_schema: json!({"type": "object", "properties": {"do": {"type": "string"}}}).to_string(),
+            config_schema: schema,
             examples: vec![Example {
                 title: "Nothing".into(),
                 config: "{\"do\": \"nothing\"}".into(),
@@ -154,6 +187,37 @@ impl Generator for Hostile {
                     "seen": seen,
                 }))?);
             }
+            // Asks everything that the world outside answers.
+            "everything" => {
+                let fetched = fetch::get(&request(&config, 0))?.content;
+                lock.pins.push(pin(&config, 0, fetched.digest(), fetched.size()));
+                let many: Vec<_> = (0..config["urls"].as_array().map_or(0, Vec::len)).map(|index| request(&config, index)).collect();
+                let answers: Vec<Value> = fetch::get_all(&many)
+                    .into_iter()
+                    .map(|answer| match answer {
+                        Ok(response) => json!(response.content.digest()),
+                        Err(error) => json!(format!("{error:?}")),
+                    })
+                    .collect();
+                let before = cache::get("note").is_some();
+                cache::put("note", &fetched, Some(60))?;
+                let keyring = trust::Keyring {
+                    certificates: b"none".to_vec(),
+                    allowed: vec![],
+                };
+                lock.state = Some(report(json!({
+                    "epoch": target.source_date_epoch,
+                    "answers": answers,
+                    "before": before,
+                    "again": cache::get("note").map(|blob| blob.digest()),
+                    "names": inventory::list_files(),
+                    "release": inventory::read_file("os-release").map(|blob| blob.digest()),
+                    "missing": inventory::read_file("nothing").is_some(),
+                    "seen": trust::seen("suite", 7)?,
+                    "signed": format!("{:?}", trust::verify(&fetched, None, &[keyring]).map(|_| ())),
+                    "random": random(),
+                }))?);
+            }
             "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
             _ => {}
         }
@@ -165,6 +229,47 @@ impl Generator for Hostile {
         let mut notes = vec![];
         match config["do"].as_str().unwrap_or("nothing") {
             "trap" => panic!("on purpose"),
+            "trap-mid-write" => {
+                dest.put_bytes("/etc/half", &attrs(), b"whole")?;
+                let writer = dest.create("/etc/cut", &attrs())?;
+                writer.write(b"half of it")?;
+                panic!("in the middle");
+            }
+            // Bulk operations of all the memory that it may have.
+            "bulk" => {
+                let mut held = vec![0_u8; 200 << 20];
+                for round in 0.. {
+                    held.fill(round as u8);
+                    black_box(&held);
+                }
+            }
+            // Long texts where short ones are meant: what is too long for one call traps, what is shorter is refused or cut.
+            "texts" => {
+                let long = "x".repeat(config["length"].as_u64().unwrap() as usize);
+                job::log(job::Level::Info, &long, &[(long.clone(), "y".into())]);
+                job::progress(&long, 1, None);
+                for path in [format!("/{long}"), format!("/etc/{}", "d/".repeat(3000))] {
+                    let refused = dest.put_bytes(&path, &attrs(), b"x").is_err();
+                    notes.push(format!("path: {}", if refused { "refused" } else { "taken" }));
+                }
+                notes.push(format!("symlink: {}", if dest.put_symlink("/l", &long).is_err() { "refused" } else { "taken" }));
+                let digest = fetch::get(&fetch::Request { digest: Some(long.clone()), ..request(&config, 0) });
+                notes.push(format!("digest: {}", if digest.is_err() { "refused" } else { "taken" }));
+            }
+            "modes" => {
+                for mode in [0o4755, 0o2755, 0o1777, u32::MAX] {
+                    let refused = dest.put_bytes(&format!("/bin/{mode}"), &EntryAttrs { mode, ..attrs() }, b"x").is_err();
+                    notes.push(format!("{mode:o}: {}", if refused { "refused" } else { "taken" }));
+                }
+            }
+            "links" => {
+                for (path, to) in [("/a", "../etc/shadow"), ("/b", "/etc/shadow"), ("/c/d", "../../../x"), ("/e", "")] {
+                    notes.push(format!("{path}: {}", if dest.put_symlink(path, to).is_err() { "refused" } else { "taken" }));
+                }
+                dest.put_symlink("/link", "etc")?;
+                let through = dest.put_bytes("/link/shadow", &attrs(), b"x").is_err();
+                notes.push(format!("through: {}", if through { "refused" } else { "taken" }));
+            }
             "loop" => loop {
                 black_box(1);
             },
@@ -241,6 +346,10 @@ impl Generator for Hostile {
                     let result = dest.put_bytes(path.as_str().unwrap(), &attrs(), b"x");
                     notes.push(format!("{path}: {}", if result.is_ok() { "taken" } else { "refused" }));
                 }
+            }
+            "copy-state" => {
+                let state = pinned.state.ok_or(Error::NotFound("the lock's state".into()))?;
+                dest.put_blob("/state.json", &attrs(), &state)?;
             }
             "template" => dest.put_template("/etc/motd", &attrs(), config["text"].as_str().unwrap(), TemplateFormat::Plain)?,
             "unfinished" => {
