@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::name::NameError;
+use crate::name::{NameError, NameKind};
 
 /// How a digest is made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -56,10 +56,7 @@ impl FromStr for Algorithm {
         match text {
             "sha256" => Ok(Self::Sha256),
             "sha512" => Ok(Self::Sha512),
-            _ => Err(NameError::new(
-                text,
-                "digest algorithm: expected `sha256` or `sha512`",
-            )),
+            _ => Err(NameError::new(text, NameKind::Algorithm)),
         }
     }
 }
@@ -87,12 +84,7 @@ impl FromStr for ContentDigest {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let wrong = || {
-            NameError::new(
-                text,
-                "digest: expected `sha256:` and 64 or `sha512:` and 128 lower-case hex digits",
-            )
-        };
+        let wrong = || NameError::new(text, NameKind::Digest);
         let (algorithm, hex) = text.split_once(':').ok_or_else(wrong)?;
         let algorithm: Algorithm = algorithm.parse().map_err(|_| wrong())?;
         let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');

@@ -31,16 +31,48 @@ pub enum Reference {
 
 /// A text is no such name. Mend the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}")]
+#[error("`{text}` is no {}", kind.expected())]
 pub struct NameError {
     text: String,
-    what: &'static str,
+    kind: NameKind,
 }
 
+/// What a text was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameKind {
+    Repository,
+    Tag,
+    Digest,
+    Algorithm,
+}
+
+// === impl NameError ===
+
 impl NameError {
-    pub(crate) fn new(text: &str, what: &'static str) -> Self {
+    pub(crate) fn new(text: &str, kind: NameKind) -> Self {
         let text = text.chars().take(80).collect();
-        Self { text, what }
+        Self { text, kind }
+    }
+
+    pub(crate) fn kind(&self) -> NameKind {
+        self.kind
+    }
+}
+
+impl NameKind {
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Repository => {
+                "name of a repository: expected components of a-z and 0-9, joined inside by `.`, `_`, `__` or `-`, 200 bytes at most"
+            }
+            Self::Tag => {
+                "tag: expected 1 to 128 of a-z, A-Z, 0-9, `_`, `.` and `-`, neither `.` nor `-` first"
+            }
+            Self::Digest => {
+                "digest: expected `sha256:` and 64 or `sha512:` and 128 lower-case hex digits"
+            }
+            Self::Algorithm => "digest algorithm: expected `sha256` or `sha512`",
+        }
     }
 }
 
@@ -71,10 +103,7 @@ impl FromStr for Repository {
         if text.len() <= MAX_REPOSITORY && text.split('/').all(is_component) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new(
-                text,
-                "name of a repository: expected components of a-z and 0-9, joined inside by `.`, `_`, `__` or `-`, 200 bytes at most",
-            ))
+            Err(NameError::new(text, NameKind::Repository))
         }
     }
 }
@@ -127,10 +156,7 @@ impl FromStr for Tag {
         if (1..=MAX_TAG).contains(&text.len()) && start && text.bytes().all(good) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new(
-                text,
-                "tag: expected 1 to 128 of a-z, A-Z, 0-9, `_`, `.` and `-`, neither `.` nor `-` first",
-            ))
+            Err(NameError::new(text, NameKind::Tag))
         }
     }
 }

@@ -3,7 +3,7 @@
 //! On any other target than WebAssembly the imports panic when called, so everything that only thinks is tested on the developer's machine.
 
 wit_bindgen::generate!({
-    path: "../../wit/since-v0.1.0",
+    path: "wit",
     world: "plugin",
     additional_derives: [PartialEq],
     additional_derives_ignore: ["response", "lock-file", "locked", "verified"],
