@@ -90,11 +90,15 @@ fn content(config: &Config) -> StepContent {
 mod tests {
     use super::*;
 
+    fn config(greeting: &str) -> Config {
+        Config {
+            greeting: greeting.into(),
+        }
+    }
+
     #[test]
     fn the_greeting_is_a_line_of_the_message_of_the_day() {
-        let config = Config {
-            greeting: "Hello".into(),
-        };
+        let config = config("Hello");
         assert!(Plugin::validate(None, &config).is_empty());
         let step = content(&config);
         assert_eq!(step.entries[0].path, "/etc/motd.d/{{name}}");
@@ -103,9 +107,7 @@ mod tests {
 
     #[test]
     fn a_blank_greeting_is_refused_at_its_place() {
-        let config = Config {
-            greeting: " ".into(),
-        };
-        assert_eq!(Plugin::validate(None, &config)[0].pointer, "/greeting");
+        let found = Plugin::validate(None, &config(" "));
+        assert_eq!(found[0].pointer, "/greeting");
     }
 }
