@@ -1,7 +1,7 @@
 //! The generators in other languages than Rust: their tools, and the components of the examples.
 //!
-//! Tools come from the languages' registries, checked by the digests that `sdk/python/requirements.txt` and the npm lock files name. They lie in
-//! `target/venv` and in the packages' own `node_modules`. A component is made again only when something that it is made of is newer.
+//! Tools come from PyPI and npm, checked by the digests that the SDKs' `requirements.txt` and the npm lock files name; Go and Zig are on PyPI
+//! too. They lie in `target/venv` and in the packages' own `node_modules`. A component is made again only when something that it is made of is newer.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -17,13 +17,26 @@ const PYTHON: (u32, u32) = (3, 11);
 const NODE: (u32, u32) = (18, 20);
 
 /// What is no part of a component.
-const APART: &[&str] = &["node_modules", "tests", "testing", "build", "__pycache__"];
+const APART: &[&str] = &[
+    "node_modules",
+    "tests",
+    "testing",
+    "build",
+    "__pycache__",
+    "template",
+    "fake",
+    "bootsplicetest",
+];
+
+/// Where pip's requirements stand.
+const REQUIREMENTS: [&str; 3] = ["sdk/python", "sdk/go", "sdk/c"];
 
 /// A component, and the directories that it is made of.
 struct Guest {
     name: &'static str,
     example: &'static str,
     sdk: &'static str,
+    build: fn(&Guest, &Path) -> Result<()>,
 }
 
 const GUESTS: &[Guest] = &[
@@ -31,11 +44,25 @@ const GUESTS: &[Guest] = &[
         name: "python",
         example: "examples/generator-python",
         sdk: "sdk/python",
+        build: Guest::python,
     },
     Guest {
         name: "js",
         example: "examples/generator-js",
         sdk: "sdk/js",
+        build: Guest::js,
+    },
+    Guest {
+        name: "go",
+        example: "examples/generator-go",
+        sdk: "sdk/go",
+        build: Guest::go,
+    },
+    Guest {
+        name: "c",
+        example: "examples/generator-c",
+        sdk: "sdk/c",
+        build: Guest::c,
     },
 ];
 
@@ -56,7 +83,7 @@ pub fn build(phases: &mut Phases) -> Result<()> {
         }
         phases.run(&format!("build the example in {}", guest.name), || {
             std::fs::create_dir_all(output.parent().context("a directory for components")?)?;
-            run::loud(guest.command(&output))
+            (guest.build)(guest, &output)
         })?;
     }
     Ok(())
@@ -90,6 +117,28 @@ pub fn test(phases: &mut Phases) -> Result<()> {
         let mut types = run::command("npm", &["run", "--silent", "types"]);
         types.current_dir(root.join("sdk/js"));
         run::quiet(types).map(|_| ())
+    })?;
+    phases.run("test the SDK of Go", || {
+        // What `vet` warns of in the bindings is how they work.
+        for (place, arguments) in [
+            ("sdk/go", &["vet", ".", "./bootsplicetest"][..]),
+            ("sdk/go", &["test", "./..."]),
+            ("examples/generator-go", &["vet", "./..."]),
+            ("examples/generator-go", &["test", "./..."]),
+        ] {
+            let mut go = go(arguments);
+            go.current_dir(root.join(place));
+            run::quiet(go)?;
+        }
+        Ok(())
+    })?;
+    phases.run("test the SDK of C", || {
+        for place in ["sdk/c", "examples/generator-c"] {
+            let mut tests = run::command("sh", &["tests/run"]);
+            tests.current_dir(root.join(place)).env("PATH", search()?);
+            run::quiet(tests)?;
+        }
+        Ok(())
     })
 }
 
@@ -97,33 +146,41 @@ fn python(phases: &mut Phases) -> Result<()> {
     if version("python3").is_none_or(|found| found < PYTHON) {
         setup::packages(phases, &[("python3", "/usr/bin/python3")])?;
     }
-    let wanted = places::root().join("sdk/python/requirements.txt");
+    let wanted = REQUIREMENTS.map(|sdk| places::root().join(sdk).join("requirements.txt"));
     let venv = places::target().join("venv");
     let stamp = venv.join("requirements.txt");
-    if same(&wanted, &stamp) {
+    let mut every = Vec::new();
+    for file in &wanted {
+        every.extend(std::fs::read(file).with_context(|| file.display().to_string())?);
+    }
+    if std::fs::read(&stamp).is_ok_and(|held| held == every) {
         return Ok(());
     }
     if run::quiet(run::command("python3", &["-c", "import ensurepip"])).is_err() {
         // Debian's interpreter has it in a package of its own, whose files carry its version.
         setup::packages(phases, &[("python3-venv", "/nonexistent")])?;
     }
-    phases.run("install componentize-py into target/venv", || {
-        run::quiet(run::command(
-            "python3",
-            &["-m", "venv", "--clear", &path(&venv)],
-        ))?;
-        let mut pip = run::command(&path(&interpreter()), &["-m", "pip", "install", "--quiet"]);
-        pip.args([
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-            "-r",
-        ]);
-        pip.arg(&wanted);
-        run::loud(pip)?;
-        std::fs::copy(&wanted, &stamp)?;
-        Ok(())
-    })
+    phases.run(
+        "install componentize-py, Go and Zig into target/venv",
+        || {
+            run::quiet(run::command(
+                "python3",
+                &["-m", "venv", "--clear", &path(&venv)],
+            ))?;
+            let mut pip = run::command(&path(&interpreter()), &["-m", "pip", "install", "--quiet"]);
+            pip.args([
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+            ]);
+            for file in &wanted {
+                pip.arg("-r").arg(file);
+            }
+            run::loud(pip)?;
+            std::fs::write(&stamp, &every)?;
+            Ok(())
+        },
+    )
 }
 
 fn node(phases: &mut Phases) -> Result<()> {
@@ -156,6 +213,32 @@ fn node(phases: &mut Phases) -> Result<()> {
 /// The interpreter that has componentize-py.
 fn interpreter() -> PathBuf {
     places::target().join("venv/bin/python")
+}
+
+/// Where programs are looked for: tools of target/venv first.
+fn search() -> Result<std::ffi::OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let venv = places::target().join("venv/bin");
+    let every = std::iter::once(venv).chain(std::env::split_paths(&path));
+    Ok(std::env::join_paths(every)?)
+}
+
+/// Go without a network, and without another toolchain than the one that is there.
+fn go(arguments: &[&str]) -> std::process::Command {
+    let mut go = run::command(&path(&places::target().join("venv/bin/go")), arguments);
+    go.envs([
+        ("GOFLAGS", "-mod=mod"),
+        ("GOPROXY", "off"),
+        ("GOTOOLCHAIN", "local"),
+    ]);
+    go
+}
+
+/// Makes the component of a core module, beside it.
+fn componentize(module: &Path, output: &Path) -> Result<()> {
+    let component = bootsplice_componentize::componentize(&std::fs::read(module)?)
+        .with_context(|| module.display().to_string())?;
+    std::fs::write(output, component).with_context(|| output.display().to_string())
 }
 
 /// Major and minor release of a program, if it is there.
@@ -211,19 +294,74 @@ fn path(path: &Path) -> String {
 // === impl Guest ===
 
 impl Guest {
-    fn command(&self, output: &Path) -> std::process::Command {
-        let root = places::root();
-        let (example, sdk) = (root.join(self.example), root.join(self.sdk));
-        let mut command = if self.name == "python" {
-            let mut python = run::command(&path(&interpreter()), &["-m", "bootsplice_sdk"]);
-            python
-                .env("PYTHONPATH", sdk)
-                .env("PYTHONDONTWRITEBYTECODE", "1");
-            python
-        } else {
-            run::command("node", &[&path(&sdk.join("bin/bootsplice-sdk.js"))])
-        };
-        command.arg("build").arg(example).arg("-o").arg(output);
-        command
+    fn python(&self, output: &Path) -> Result<()> {
+        let mut python = run::command(&path(&interpreter()), &["-m", "bootsplice_sdk", "build"]);
+        python
+            .arg(self.example())
+            .arg("-o")
+            .arg(output)
+            .env("PYTHONPATH", self.sdk())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        run::loud(python)
     }
+
+    fn js(&self, output: &Path) -> Result<()> {
+        let program = self.sdk().join("bin/bootsplice-sdk.js");
+        let mut node = run::command("node", &[&path(&program), "build"]);
+        node.arg(self.example()).arg("-o").arg(output);
+        run::loud(node)
+    }
+
+    fn go(&self, output: &Path) -> Result<()> {
+        let module = output.with_extension("core.wasm");
+        let mut go = go(&[
+            "build",
+            "-buildmode=c-shared",
+            "-trimpath",
+            "-buildvcs=false",
+        ]);
+        go.args(["-ldflags=-checklinkname=0 -s -w", "-o"])
+            .arg(&module)
+            .arg(".")
+            .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")])
+            .current_dir(self.example());
+        run::loud(go)?;
+        componentize(&module, output)
+    }
+
+    fn c(&self, output: &Path) -> Result<()> {
+        let module = output.with_extension("core.wasm");
+        let mut zig = run::command(&path(&interpreter()), &["-m", "ziglang", "cc"]);
+        zig.arg(format!("@{}", path(&self.sdk().join("flags"))))
+            .arg(format!("-I{}", path(&self.sdk().join("include"))))
+            .arg("-o")
+            .arg(&module)
+            .args(sources(&self.example().join("src"))?)
+            .args(sources(&self.sdk().join("src"))?)
+            .arg(self.sdk().join("bindings/plugin.c"))
+            .current_dir(self.example());
+        run::loud(zig)?;
+        componentize(&module, output)
+    }
+
+    fn example(&self) -> PathBuf {
+        places::root().join(self.example)
+    }
+
+    fn sdk(&self) -> PathBuf {
+        places::root().join(self.sdk)
+    }
+}
+
+/// The C files of a directory, in the order of their names.
+fn sources(place: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(place).with_context(|| place.display().to_string())? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending == "c") {
+            found.push(file);
+        }
+    }
+    found.sort();
+    Ok(found)
 }

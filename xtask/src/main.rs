@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bindings;
 mod build;
 mod check;
 mod deb;
@@ -84,6 +85,12 @@ enum Chore {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Write the bindings of the SDKs for Go and C anew from the generators' contract
+    Bindings {
+        /// Only say whether they are as the contract has them
+        #[arg(long)]
+        check: bool,
+    },
     /// Write docs/plugins/contract.md anew from the generators' contract
     Reference,
     /// Check that every row of docs/PROMISES.md names a test that exists
@@ -148,6 +155,8 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Lint { all } => check::lint(phases, all),
         Chore::Fuzz { seconds, filter } => fuzz::everything(phases, seconds, filter.as_deref()),
         Chore::Oracle { requests, seed } => oracle::everything(phases, requests, seed),
+        Chore::Bindings { check: true } => bindings::check(),
+        Chore::Bindings { check: false } => bindings::write(),
         Chore::Reference => reference::write(&places::root()),
         Chore::Promises => promises::check(&places::root()),
     }

@@ -175,3 +175,92 @@ fn a_generator_in_javascript_runs_in_a_launch_and_its_faults_name_file_and_line(
     assert!(said.contains("/extensions/0"), "{said}");
     Ok(())
 }
+
+#[test]
+fn a_generator_in_go_runs_in_a_launch_and_its_faults_name_file_and_line() -> Result<()> {
+    let place = Place::new()?;
+    let host = start(&place, "go")?;
+    let metrics = place.dir.path().join("build.prom");
+    fs::write(
+        &metrics,
+        "# HELP build_info of ours\nbuild_info{commit=\"abc\"} 1\n",
+    )?;
+    let url = format!("file://{}", metrics.display());
+    let with = json!({
+        "labels": {"role": "web", "instance": "{{instance:id}}"},
+        "collectors": {"enable": ["systemd"], "disable": ["wifi"]},
+        "metrics": [{"name": "build", "url": url}],
+    });
+    place.put_profile(&host, "guest", &profile("node-exporter", &with))?;
+    let tree = tree(&place, &host, "i-1")?;
+    let directory = "var/lib/prometheus/node-exporter";
+    assert!(
+        text(&tree, &format!("{directory}/bootsplice.prom"))?
+            .ends_with("\nnode_labels{instance=\"i-1\",role=\"web\"} 1\n")
+    );
+    assert!(text(&tree, &format!("{directory}/build.prom"))?.contains("abc"));
+    assert!(
+        text(&tree, "etc/default/prometheus-node-exporter")?
+            .contains(" --collector.systemd --no-collector.wifi\"")
+    );
+    assert!(text(&tree, "step.json")?.contains("prometheus-node-exporter.service"));
+
+    fs::write(&metrics, "build_info one\n")?;
+    let other = json!({"metrics": [{"name": "build", "url": url}]});
+    place.put_profile(&host, "guest", &profile("node-exporter", &other))?;
+    let said = failure(&host, "i-2")?;
+    assert!(said.contains("line 1: `one` is no number"), "{said}");
+    assert!(said.contains("/metrics/0/url"), "{said}");
+
+    // A panic.
+    fs::write(&metrics, [0xff])?;
+    let said = failure(&host, "i-3")?;
+    assert!(
+        has_line(&said, "metrics.go:", "metrics are not UTF-8"),
+        "{said}"
+    );
+
+    let wrong = json!({"labels": {"a-b": "c"}});
+    let put = place.put_profile(&host, "guest", &profile("node-exporter", &wrong));
+    let said = format!("{:?}", put.err().context("a wrong profile was taken")?);
+    assert!(said.contains("/labels/a-b"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_generator_in_c_runs_in_a_launch_and_its_faults_name_file_and_line() -> Result<()> {
+    let place = Place::new()?;
+    let host = start(&place, "c")?;
+    let more = place.dir.path().join("hosts");
+    fs::write(&more, "10.1.0.1 a b # both\n")?;
+    let url = format!("file://{}", more.display());
+    let with = json!({
+        "own": {"domain": "x.example"},
+        "entries": [{"address": "10.0.0.5", "names": ["db"]}],
+        "source": {"url": url},
+    });
+    place.put_profile(&host, "guest", &profile("hosts", &with))?;
+    let tree = tree(&place, &host, "i-1")?;
+    let hosts = text(&tree, "root/etc/hosts")?;
+    assert!(
+        hosts.ends_with("\n127.0.1.1\ti-1.x.example i-1\n10.0.0.5\tdb\n10.1.0.1\ta b\n"),
+        "{hosts}"
+    );
+
+    fs::write(&more, "10.1.0.1 a\nten b\n")?;
+    let other = json!({"source": {"url": url}});
+    place.put_profile(&host, "guest", &profile("hosts", &other))?;
+    let said = failure(&host, "i-2")?;
+    assert!(said.contains("line 2: `ten` is no address"), "{said}");
+    assert!(said.contains("/source/url"), "{said}");
+
+    fs::write(&more, [0])?;
+    let said = failure(&host, "i-3")?;
+    assert!(has_line(&said, "entries.c:", "!text.len"), "{said}");
+
+    let wrong = json!({"entries": [{"address": "10.0.0.256", "names": ["db"]}]});
+    let put = place.put_profile(&host, "guest", &profile("hosts", &wrong));
+    let said = format!("{:?}", put.err().context("a wrong profile was taken")?);
+    assert!(said.contains("/entries/0/address"), "{said}");
+    Ok(())
+}

@@ -1,0 +1,3 @@
+module github.com/bootsplice/bootsplice/sdk/go
+
+go 1.25
