@@ -96,6 +96,13 @@ impl Artefacts {
         component.map_err(|error| refused(format!("{error:#}")))
     }
 
+    /// Deletes an artefact, if it is there.
+    pub fn remove(&self, plugin: &Digest) -> Result<(), EngineError> {
+        let path = self.path(plugin);
+        let doing = format!("deleting {}", path.display());
+        remove(&path).map_err(EngineError::io(doing))
+    }
+
     fn mac(&self, plugin: &Digest, artefact: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes a key of any length");
@@ -114,6 +121,14 @@ impl Artefacts {
             "cwasm"
         };
         self.directory.join(format!("{}.{kind}", plugin.hex()))
+    }
+}
+
+/// Deletes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

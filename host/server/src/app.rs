@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::keys::Keyring;
 use crate::launch::Launches;
 use crate::metrics::Metrics;
+use crate::plugins::namespaces::Namespaces;
 use crate::problem::{Kind, Problem};
 use crate::profile::{Generators, Profiles};
 use crate::secret::Secrets;
@@ -36,6 +37,7 @@ pub struct App {
     pub secrets: Secrets,
     pub keys: Keyring,
     pub generators: Arc<dyn Generators>,
+    pub namespaces: Namespaces,
     /// Set once the engine and the stores are open.
     launches: OnceLock<Launches>,
     /// Cancelled when the host shall end. Long work selects on it.
@@ -68,6 +70,7 @@ impl AppState {
         let profiles = Profiles::new(store.clone(), clock.clone());
         let secrets = Secrets::new(store.clone(), clock.clone(), entropy.clone(), seal.clone());
         let keys = Keyring::at(&state.keys());
+        let namespaces = Namespaces::new(store.clone(), clock.clone());
         Ok(Self(Arc::new(App {
             config,
             state,
@@ -81,6 +84,7 @@ impl AppState {
             secrets,
             keys,
             generators,
+            namespaces,
             launches: OnceLock::new(),
             shutdown: CancellationToken::new(),
         })))

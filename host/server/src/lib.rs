@@ -6,6 +6,7 @@
 //! | [`route`], [`http`], [`extract`], [`problem`] | what every route shares: guard, request id, bodies, errors |
 //! | [`auth`], [`secret`], [`keys`] | who may do what; what nobody may see; who signs |
 //! | [`profile`] | documents, their faults, their versions |
+//! | [`plugins`], [`usage`], [`upgrade`] | generators: built in and pushed, who uses them, what another release changes |
 //! | [`launch`] | launches, from the request to the sealed volume |
 //! | [`lock`] | lock files, their differences, bills of materials and known vulnerabilities |
 //! | [`local`] | profiles resolved and run on this machine, without a host |
@@ -43,5 +44,7 @@ pub mod secret;
 pub mod serve;
 pub mod size;
 pub mod state;
+pub mod upgrade;
+pub mod usage;
 
 pub use app::{AppState, Parts};

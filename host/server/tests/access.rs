@@ -33,7 +33,10 @@ fn filled(path: &str, token_id: &str) -> String {
     } else {
         LAUNCH
     };
-    path.replace("{name}", object).replace("{id}", id)
+    path.replace("{namespace}", "acme")
+        .replace("{version}", "1.0.0")
+        .replace("{name}", object)
+        .replace("{id}", id)
 }
 
 /// One of everything, owned by `acme`.
@@ -181,6 +184,26 @@ async fn another_tenants_objects_do_not_exist() {
         let list: serde_json::Value = host.get("/v1/launches", token).await.json().await.unwrap();
         assert_eq!(list["launches"].as_array().unwrap().len(), count);
     }
+    // What is pushed into a namespace is seen by its owner, and by others when it is shared.
+    let usage = "/v1/plugins/acme/web-developer/1.0.0/usage";
+    assert_eq!(host.get(usage, &acme).await.status(), 200);
+    for (token, count) in [(&acme, 1), (&rival, 0)] {
+        for (path, field) in [("/v1/plugins", "plugins"), ("/v1/namespaces", "namespaces")] {
+            let list: serde_json::Value = host.get(path, token).await.json().await.unwrap();
+            assert_eq!(list[field].as_array().unwrap().len(), count, "{path}");
+        }
+    }
+    let admin = host.token("default", &[Verb::Admin]).await;
+    let share = json!({"readers": ["rival"]});
+    let shared = host.put("/v1/namespaces/acme", &admin, &share).await;
+    assert_eq!(shared.status(), 200);
+    assert_eq!(host.get(usage, &rival).await.status(), 200);
+    // To see is not to own.
+    let yank = json!({"reason": "mine now"});
+    let taken = host
+        .put("/v1/plugins/acme/web-developer/1.0.0/yank", &rival, &yank)
+        .await;
+    assert_eq!(taken.status(), 403);
     let mine = host.get(&format!("/v1/launches/{LAUNCH}"), &acme).await;
     assert_eq!(mine.status(), 200);
 }
@@ -214,6 +237,9 @@ async fn tokens_end_when_they_expire_or_are_revoked() {
         json!({ "verbs": ["admin"], "expires_in": -1 }),
         json!({ "verbs": ["admin"], "tenant": "A B" }),
         json!({ "verbs": ["admin"], "surprise": 1 }),
+        json!({ "verbs": ["plugins:write"], "namespaces": ["Acme"] }),
+        json!({ "verbs": ["plugins:read"], "namespaces": ["mine"] }),
+        json!({ "verbs": ["plugins:write"], "namespaces": ["acme"], "tenant": "rival" }),
     ] {
         let request = host
             .request(Method::POST, "/v1/tokens", &admin)

@@ -13,6 +13,7 @@ mod locks;
 mod memory;
 mod overlap;
 mod place;
+mod plugins;
 mod refusals;
 mod secrets;
 mod sharing;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
 use super::Engine;
+use crate::artefact::remove;
 use crate::contract::Descriptor;
 use crate::error::EngineError;
 use crate::inspection::Inspection;
@@ -81,6 +82,15 @@ impl Engine {
         let (artefact, inspection) = self.0.compiler.compile(component).await?;
         self.0.artefacts.put(digest, &artefact)?;
         Ok(inspection)
+    }
+
+    /// Deletes everything that is kept of a plugin; what has it loaded goes on. One that is not there is no error.
+    pub fn forget(&self, digest: &Digest) -> Result<(), EngineError> {
+        for kind in ["json", "wasm"] {
+            let path = self.path(digest, kind);
+            remove(&path).map_err(EngineError::io(format!("deleting {}", path.display())))?;
+        }
+        self.0.artefacts.remove(digest)
     }
 
     fn prepare(&self, component: &Component) -> Result<v0_1::PluginPre<Run>, EngineError> {

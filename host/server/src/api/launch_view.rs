@@ -56,6 +56,9 @@ pub struct LaunchView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub sha256: Option<Digest>,
+    /// What works and should be changed: a step whose generator was yanked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The guest's last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -170,6 +173,7 @@ pub(super) fn view(launches: &Launches, launch: &Launch) -> LaunchView {
             LaunchState::Committed { sha256 } => *sha256,
             _ => None,
         },
+        warnings: launch.warnings(),
         report: launch.report.clone(),
         created: launch.created,
         deadline: launch.deadline,

@@ -21,7 +21,7 @@ use crate::extract::{Json, Query};
 use crate::launch::Launches;
 use crate::launch::ledger::{Admission, LedgerError};
 use crate::launch::plan::Plan;
-use crate::launch::prepare::{LockChoice, Wanted};
+use crate::launch::prepare::{LockChoice, Revision, Wanted};
 use crate::launch::record::{Launch, Moment, State as LaunchState};
 use crate::launch::request::Draft;
 use crate::problem::{Fault, Kind, Problem, ProblemBody};
@@ -104,7 +104,7 @@ async fn create(
         .prepare(Wanted {
             tenant: &caller.tenant,
             request: &request,
-            profile_version: None,
+            profile: Revision::Asked,
             base: None,
             locks: LockChoice::InForce,
         })
@@ -133,6 +133,9 @@ async fn create(
         request,
     };
     launch.note(now, "accepted", None);
+    for warning in &prepared.warnings {
+        launch.note(now, "warned", Some(warning.clone()));
+    }
     tracing::Span::current().record("launch", &*launch.id);
     match launches
         .ledger
@@ -211,7 +214,7 @@ async fn cancel(
     }
 }
 
-/// What happens to a launch, as server-sent events: `state`, `content`, `stream`, `report`. Begins with where it stands, ends when it is final.
+/// What happens to a launch, as server-sent events: `state`, `content`, `stream`, `warning`, `report`. Begins with where it stands, ends when it is final.
 #[utoipa::path(get, path = "/v1/launches/{id}/events", tag = "launches", params(("id" = String, Path)),
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = ProblemBody, content_type = "application/problem+json")))]
 async fn events(
@@ -228,8 +231,17 @@ async fn events(
         ("content", json!(now.content)),
         ("stream", json!(now.stream)),
     ];
+    let warned = now
+        .warnings
+        .iter()
+        .map(|text| ("warning", json!({"detail": text})));
     let over = launch.is_final();
-    let first = stream::iter(first.map(|(name, data)| Ok(event(name, &data))));
+    let first: Vec<_> = first
+        .into_iter()
+        .chain(warned)
+        .map(|(name, data)| Ok(event(name, &data)))
+        .collect();
+    let first = stream::iter(first);
     let later = stream::unfold((heard, over), |(mut heard, over)| async move {
         if over {
             return None;

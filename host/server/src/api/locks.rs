@@ -12,7 +12,7 @@ use crate::app::AppState;
 use crate::auth::{Caller, Verb};
 use crate::extract::Json;
 use crate::launch::lock::{PinView, PointLock};
-use crate::launch::prepare::{LockChoice, Wanted};
+use crate::launch::prepare::{LockChoice, Revision, Wanted};
 use crate::launch::request::{Draft, Instance};
 use crate::problem::{Kind, Problem, ProblemBody};
 use crate::route::{Access, Route};
@@ -102,7 +102,7 @@ async fn lock_profile(
         .prepare(Wanted {
             tenant: &caller.tenant,
             request: &request,
-            profile_version: None,
+            profile: Revision::Asked,
             base: None,
             locks: if body.renew {
                 LockChoice::Renew

@@ -6,6 +6,7 @@ mod launch_view;
 mod launch_volume;
 mod launches;
 mod locks;
+mod namespaces;
 mod paging;
 mod plugins;
 mod profiles;
@@ -19,8 +20,9 @@ pub use launch_view::{ContentView, LaunchList, LaunchView, StreamView};
 pub use launch_volume::ConfirmBody;
 pub use launches::TimelineView;
 pub use locks::{LockBody, LockList, LockView};
+pub use namespaces::{NamespaceBody, NamespaceList, NamespaceView};
 pub use paging::{Listing, Paging, Window};
-pub use plugins::{PluginList, PluginView};
+pub use plugins::{ExampleView, PluginList, PluginSummary, PluginView, YankBody};
 pub use profiles::{ProfileList, ProfileSummary, ProfileView};
 pub use secrets::{SecretBody, SecretList, SecretView};
 pub use tokens::{NewTokenBody, TokenCreated, TokenList, TokenView};
@@ -41,6 +43,7 @@ pub fn table() -> Vec<Route> {
         reports::routes(),
         profiles::routes(),
         plugins::routes(),
+        namespaces::routes(),
         secrets::routes(),
         tokens::routes(),
         volumes::routes(),

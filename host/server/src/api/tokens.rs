@@ -8,13 +8,15 @@ use utoipa::ToSchema;
 
 use super::Paging;
 use crate::app::AppState;
-use crate::auth::{Caller, NewToken, Tenant, Token, Verb};
+use crate::auth::{Caller, Namespace, NewToken, Tenant, Token, Verb};
 use crate::extract::{Json, Query};
+use crate::plugins::namespaces::ClaimError;
 use crate::problem::{Fault, Kind, Problem, ProblemBody};
 use crate::route::{Access, Route};
 
 /// Longest life of a token with an expiry, in seconds: ten years.
 const LONGEST: i64 = 10 * 366 * 86_400;
+const MOST_NAMESPACES: usize = 100;
 
 pub fn routes() -> Vec<Route> {
     let admin = Access::Verb(Verb::Admin);
@@ -38,6 +40,9 @@ pub struct NewTokenBody {
     /// At least one.
     #[schema(value_type = Vec<String>, example = json!(["profiles:read", "launches:write"]))]
     pub verbs: Vec<Verb>,
+    /// Where it may push plugins, with the verb `plugins:write`. One that is nobody's becomes the tenant's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<Namespace>,
     /// Seconds until it ends; never when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<i64>,
@@ -51,6 +56,9 @@ pub struct TokenView {
     pub label: String,
     #[schema(value_type = Vec<String>, example = json!(["profiles:read", "launches:write"]))]
     pub verbs: Vec<Verb>,
+    /// Where it may push plugins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<Namespace>,
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub created: OffsetDateTime,
@@ -88,6 +96,7 @@ impl From<Token> for TokenView {
             tenant: token.tenant,
             label: token.label,
             verbs: token.verbs,
+            namespaces: token.namespaces,
             created: token.created,
             expires: token.expires,
         }
@@ -139,16 +148,37 @@ async fn create(
         let detail = format!("expected 1 to {LONGEST} seconds, found {seconds}");
         faults.push(Fault::new("/expires_in", "invalid-value", detail));
     }
+    if body.namespaces.len() > MOST_NAMESPACES {
+        let detail = format!("{}; at most {MOST_NAMESPACES}", body.namespaces.len());
+        faults.push(Fault::new("/namespaces", "too-many", detail));
+    }
+    if !body.namespaces.is_empty() && !body.verbs.contains(&Verb::PluginsWrite) {
+        let detail = "a token pushes with the verb `plugins:write` only";
+        faults.push(Fault::new("/namespaces", "no-effect", detail).hint("add the verb"));
+    }
     if !faults.is_empty() {
         return Err(Problem::new(Kind::InvalidRequest, "").with_faults(faults));
     }
     let mut verbs = body.verbs;
     verbs.sort_unstable();
     verbs.dedup();
+    let tenant = body.tenant.unwrap_or(caller.tenant);
+    for (index, namespace) in body.namespaces.iter().enumerate() {
+        match app.namespaces.claim(namespace, &tenant).await {
+            Ok(_) => {}
+            Err(ClaimError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                let pointer = format!("/namespaces/{index}");
+                let fault = Fault::new(pointer, "owned-namespace", error.to_string());
+                return Err(Problem::new(Kind::InvalidRequest, "").with_faults(vec![fault]));
+            }
+        }
+    }
     let new = NewToken {
-        tenant: body.tenant.unwrap_or(caller.tenant),
+        tenant,
         label: body.label,
         verbs,
+        namespaces: body.namespaces,
         expires: body
             .expires_in
             .map(|seconds| app.clock.now() + Duration::seconds(seconds)),

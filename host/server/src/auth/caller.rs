@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Tenant, Token, Verb};
+use super::{Namespace, Tenant, Token, Verb};
 use crate::app::AppState;
 use crate::problem::{Kind, Problem};
 use crate::route::Access;
@@ -18,6 +18,7 @@ pub struct Caller {
     /// The token's id, for logs and records.
     pub token: String,
     verbs: Vec<Verb>,
+    namespaces: Vec<Namespace>,
 }
 
 // === impl Caller ===
@@ -25,6 +26,16 @@ pub struct Caller {
 impl Caller {
     pub fn is_admin(&self) -> bool {
         self.verbs.contains(&Verb::Admin)
+    }
+
+    pub fn allows(&self, verb: Verb) -> bool {
+        self.is_admin() || self.verbs.contains(&verb)
+    }
+
+    /// Whether the token was made for pushing into `namespace`. Whose that is, is another question.
+    pub fn may_push_to(&self, namespace: &Namespace) -> bool {
+        let named = self.namespaces.contains(namespace);
+        self.is_admin() || (self.allows(Verb::PluginsWrite) && named)
     }
 }
 
@@ -34,6 +45,7 @@ impl From<Token> for Caller {
             tenant: token.tenant,
             token: token.id,
             verbs: token.verbs,
+            namespaces: token.namespaces,
         }
     }
 }

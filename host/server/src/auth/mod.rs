@@ -4,10 +4,12 @@
 //! for things only under the caller's tenant, so another tenant's object does not exist for them.
 
 mod caller;
+mod namespace;
 mod token;
 mod verb;
 
 pub use caller::{Caller, authorise};
+pub use namespace::Namespace;
 pub use token::{NewToken, Secret, Token, Tokens};
 pub use verb::Verb;
 

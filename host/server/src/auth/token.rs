@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
-use super::{Tenant, Verb};
+use super::{Namespace, Tenant, Verb};
 use crate::clock::{Clock, Entropy};
 
 const PREFIX: &str = "bst_";
@@ -29,6 +29,9 @@ pub struct Token {
     /// What it is for, for people.
     pub label: String,
     pub verbs: Vec<Verb>,
+    /// Where it may push plugins, with the verb `plugins:write`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<Namespace>,
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     #[serde(
@@ -47,6 +50,7 @@ pub struct NewToken {
     pub tenant: Tenant,
     pub label: String,
     pub verbs: Vec<Verb>,
+    pub namespaces: Vec<Namespace>,
     pub expires: Option<OffsetDateTime>,
 }
 
@@ -112,6 +116,7 @@ impl Tokens {
             tenant: new.tenant,
             label: new.label,
             verbs: new.verbs,
+            namespaces: new.namespaces,
             created: self.clock.now(),
             expires: new.expires,
             hash: hash(&secret),
@@ -203,6 +208,7 @@ mod tests {
             tenant: "acme".parse().unwrap(),
             label: "ci".into(),
             verbs: vec![Verb::ProfilesRead],
+            namespaces: Vec::new(),
             expires: Some(clock.now() + Duration::from_secs(60)),
         }
     }

@@ -360,6 +360,9 @@ fn describe(launch: &LaunchView) -> String {
                 .unwrap_or_default()
         ));
     }
+    for warning in &launch.warnings {
+        text.push_str(&format!("\n  warning: {warning}"));
+    }
     if let Some(detail) = &launch.detail {
         text.push_str(&format!(
             "\n  {}: {detail}",

@@ -8,6 +8,7 @@ use super::request::Request;
 use super::{Failure, Global, Output};
 use crate::launch::lock::PinView;
 use crate::launch::plan::Plan;
+use crate::launch::prepare::access::StepAccess;
 use crate::lock::document::in_words;
 
 /// Show what a launch would do: every step, entry, byte and size. Nothing is recorded.
@@ -37,6 +38,9 @@ impl PlanCommand {
 
 fn plan_text(plan: &Plan) -> String {
     let mut text = format!("{} on {}, {} bytes", plan.profile, plan.base, plan.size);
+    for warning in &plan.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
     for point in &plan.points {
         text.push_str(&format!(
             "\npoint {}: {} of {} bytes",
@@ -47,6 +51,7 @@ fn plan_text(plan: &Plan) -> String {
                 "\n  {} ({}, stage {}): {} entries, {} bytes",
                 step.id, step.generator, step.stage, step.entries, step.bytes
             ));
+            text.push_str(&access_text(&step.access));
             if !step.pins.is_empty() {
                 let bytes: u64 = step.pins.iter().map(|pin| pin.size).sum();
                 let count = step.pins.len();
@@ -67,6 +72,40 @@ fn plan_text(plan: &Plan) -> String {
             for note in &step.notes {
                 text.push_str(&format!("\n    note: {note}"));
             }
+        }
+    }
+    text
+}
+
+/// What the step may reach, when its generator wants anything: wanted, granted, and what comes of both.
+fn access_text(access: &StepAccess) -> String {
+    let mut text = String::new();
+    let StepAccess {
+        wanted,
+        granted,
+        effective,
+        ..
+    } = access;
+    let words = |items: &[String]| match items {
+        [] => "nothing".to_owned(),
+        items => items.join(" "),
+    };
+    for (what, wanted, granted, effective) in [
+        ("fetch", &wanted.fetch, &granted.fetch, &effective.fetch),
+        (
+            "secrets",
+            &wanted.secrets,
+            &granted.secrets,
+            &effective.secrets,
+        ),
+    ] {
+        if !wanted.is_empty() {
+            text.push_str(&format!(
+                "\n    {what}: wants {}; granted {}; gets {}",
+                words(wanted),
+                words(granted),
+                words(effective)
+            ));
         }
     }
     text

@@ -151,6 +151,7 @@ async fn first_token(app: &AppState) -> anyhow::Result<()> {
             tenant,
             label: "first".to_owned(),
             verbs: vec![Verb::Admin],
+            namespaces: Vec::new(),
             expires: None,
         })
         .await?;

@@ -6,13 +6,13 @@ use reqwest::Method;
 use super::wire::{after, date, segment};
 use super::{Failure, Global, Output};
 use crate::api::{NewTokenBody, TokenCreated, TokenList};
-use crate::auth::{Tenant, Verb};
+use crate::auth::{Namespace, Tenant, Verb};
 
 #[derive(Subcommand)]
 pub enum Token {
     /// Make a token and print it; it is shown this once.
     #[command(
-        after_help = "Example: bootsplice token create --tenant web --verb launches:write --verb launches:read --expires-in 86400"
+        after_help = "Example: bootsplice token create --tenant web --verb launches:write --verb launches:read --expires-in 86400\n         bootsplice token create --tenant acme --verb plugins:read --verb plugins:write --namespace acme"
     )]
     Create {
         /// Whose things it is for; your own tenant when absent.
@@ -21,6 +21,9 @@ pub enum Token {
         /// What it may do; several times for several.
         #[arg(long = "verb", required = true)]
         verbs: Vec<Verb>,
+        /// Where it may push plugins, with `--verb plugins:write`; several times for several. One that is nobody's becomes the tenant's.
+        #[arg(long = "namespace")]
+        namespaces: Vec<Namespace>,
         /// What it is for.
         #[arg(long, default_value = "")]
         label: String,
@@ -43,6 +46,7 @@ impl Token {
             Self::Create {
                 tenant,
                 verbs,
+                namespaces,
                 label,
                 expires_in,
             } => {
@@ -50,6 +54,7 @@ impl Token {
                     tenant,
                     label,
                     verbs,
+                    namespaces,
                     expires_in,
                 };
                 let created = client

@@ -178,6 +178,7 @@ impl Ledger {
                 .absent(&*launch_key)
                 .put(&*launch_key, launch.encode())
                 .put(open_key(&launch.tenant, &launch.id), "")
+                .put(listing::profile_key(&launch), "")
                 .put(&*key, binding.encode())
                 .put(
                     &*sequence_key,

@@ -15,7 +15,8 @@ use super::Launches;
 use super::archive::PointArchive;
 use super::content::{ContentError, Recipient, StepProgress, Steps};
 use super::lock::PinView;
-use super::prepare::{LockChoice, Prepared, Wanted, refused};
+use super::prepare::access::StepAccess;
+use super::prepare::{LockChoice, Prepared, Revision, Wanted, refused};
 use super::record::Reason;
 use super::request::LaunchRequest;
 use crate::auth::Tenant;
@@ -36,6 +37,9 @@ pub struct Plan {
     /// Bytes of the volume.
     pub size: u64,
     pub points: Vec<PlannedPoint>,
+    /// What works and should be changed: a step whose generator was yanked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -59,6 +63,8 @@ pub struct PlannedStep {
     pub stage: String,
     /// `cached` or `generated`: whether a launch now would run its generator.
     pub content: StepProgress,
+    /// What the generator may reach.
+    pub access: StepAccess,
     pub pins: Vec<PinView>,
     pub entries: u64,
     /// Bytes of its files.
@@ -70,12 +76,18 @@ pub struct PlannedStep {
     pub notes: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlannedEntry {
     pub path: String,
     pub size: u64,
+    /// Octal: `0644`.
+    pub mode: String,
     /// It differs per launch.
     pub instance: bool,
+    /// Of a file's content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub sha256: Option<Digest>,
 }
 
 // === impl Launches ===
@@ -83,11 +95,21 @@ pub struct PlannedEntry {
 impl Launches {
     /// Plans a request. Nothing is recorded; layers that had to be made are kept, as any cached work.
     pub async fn plan(&self, tenant: &Tenant, request: &LaunchRequest) -> Result<Plan, Problem> {
+        self.plan_revision(tenant, request, Revision::Asked).await
+    }
+
+    /// Plans a request with a revision of its profile that may not be saved yet.
+    pub async fn plan_revision(
+        &self,
+        tenant: &Tenant,
+        request: &LaunchRequest,
+        profile: Revision<'_>,
+    ) -> Result<Plan, Problem> {
         let prepared = self
             .prepare(Wanted {
                 tenant,
                 request,
-                profile_version: None,
+                profile,
                 base: None,
                 locks: LockChoice::DryRun,
             })
@@ -119,6 +141,7 @@ impl Launches {
             base: prepared.base.volume,
             size: prepared.layout.size,
             points,
+            warnings: prepared.warnings.clone(),
         })
     }
 }
@@ -203,6 +226,7 @@ fn planned_step(
         .collect();
     actions.sort_by_key(|one| one.index);
     let lock = point.lock.step(&step.id);
+    let prepared = point.steps.iter().find(|one| one.step.id == step.id);
     PlannedStep {
         id: step.id.clone(),
         generator: step.generator.clone(),
@@ -218,6 +242,7 @@ fn planned_step(
                 id: step.id.clone(),
                 state: super::content::StepState::Generated,
             }),
+        access: prepared.map(|one| one.access.clone()).unwrap_or_default(),
         pins: lock
             .map(|lock| lock.pins.iter().map(PinView::of).collect())
             .unwrap_or_default(),
@@ -228,7 +253,9 @@ fn planned_step(
             .map(|(instance, entry)| PlannedEntry {
                 path: entry.path.clone(),
                 size: entry.size,
+                mode: format!("{:04o}", entry.mode),
                 instance,
+                sha256: entry.sha256,
             })
             .collect(),
         actions: actions.iter().map(|one| describe(&one.action)).collect(),

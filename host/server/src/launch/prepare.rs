@@ -1,5 +1,6 @@
 //! From a request to work that can be done: everything looked up, every step locked, every fault found before anything is recorded.
 
+pub mod access;
 mod base;
 pub mod join;
 mod locks;
@@ -15,6 +16,7 @@ use bootsplice_engine::blobs::Blob;
 use bootsplice_engine::{EngineError, GeneratorError, Job, Plugin, Secrets};
 use bootsplice_volume::{Inventory, Layout, Point};
 
+use self::access::StepAccess;
 use self::base::{inventory, inventory_files};
 use self::steps::check_capacity;
 use super::Launches;
@@ -23,7 +25,7 @@ use super::record::Base;
 use super::request::LaunchRequest;
 use crate::auth::Tenant;
 use crate::problem::{Fault, Kind, Problem};
-use crate::profile::{ProfileRef, Saved, Stage, Step};
+use crate::profile::{PluginRef, ProfileRef, Saved, Stage, Step};
 
 /// A launch that can be made.
 pub struct Prepared {
@@ -36,6 +38,8 @@ pub struct Prepared {
     /// In the order of the layout's points.
     pub points: Vec<PreparedPoint>,
     pub secrets: Secrets,
+    /// What goes on and should not for ever: a generator that was yanked.
+    pub warnings: Vec<String>,
 }
 
 pub struct PreparedPoint {
@@ -53,6 +57,7 @@ pub struct PreparedStep {
     pub job: Job,
     /// The stage of generator or profile, not before its point's.
     pub stage: Stage,
+    pub access: StepAccess,
 }
 
 /// Which locks to use.
@@ -69,11 +74,21 @@ pub enum LockChoice<'a> {
     Pinned(&'a BTreeMap<String, Digest>),
 }
 
+/// Which revision of the profile to use.
+pub enum Revision<'a> {
+    /// The one that the request means.
+    Asked,
+    /// That of a record: it outlives its profile.
+    Recorded(u32),
+    /// One that is not saved yet.
+    Given(&'a Saved),
+}
+
 /// A request and what a record has already pinned of it.
 pub struct Wanted<'a> {
     pub tenant: &'a Tenant,
     pub request: &'a LaunchRequest,
-    pub profile_version: Option<u32>,
+    pub profile: Revision<'a>,
     pub base: Option<&'a Base>,
     pub locks: LockChoice<'a>,
 }
@@ -139,6 +154,7 @@ impl Launches {
             .locked(&wanted, &profile, &base, &layout.points, steps)
             .await?;
         check_capacity(&points)?;
+        let warnings = self.warnings(&profile);
         Ok(Prepared {
             tenant: (*tenant).clone(),
             profile: Arc::new(profile),
@@ -148,20 +164,38 @@ impl Launches {
             layout,
             points,
             secrets,
+            warnings,
         })
+    }
+
+    /// Generators that were yanked since the revision was saved.
+    fn warnings(&self, profile: &Saved) -> Vec<String> {
+        let steps = profile.profile.steps.iter();
+        let warnings = steps.filter_map(|step| {
+            let digest = profile.plugins.get(&step.id)?;
+            let release = self.installed.release(&step.uses.name, digest)?;
+            let yank = release.yanked.as_ref()?;
+            Some(format!(
+                "step `{}` uses `{}`, which was yanked: {}",
+                step.id,
+                release.reference(),
+                yank.reason
+            ))
+        });
+        warnings.collect()
     }
 
     async fn profile(&self, wanted: &Wanted<'_>) -> Result<Saved, Problem> {
         let name = &wanted.request.profile;
-        let found = match wanted.profile_version {
-            // A version that a launch holds outlives its profile.
-            Some(version) => {
+        let found = match wanted.profile {
+            Revision::Given(profile) => Some(profile.clone()),
+            Revision::Recorded(version) => {
                 self.app
                     .profiles
                     .version(wanted.tenant, name, version)
                     .await?
             }
-            None => {
+            Revision::Asked => {
                 let reference = ProfileRef {
                     name: name.clone(),
                     version: wanted.request.profile_version,
@@ -201,8 +235,20 @@ fn source_problem(error: &BlocksError) -> Problem {
     Problem::new(kind, error.to_string())
 }
 
-fn plugin_gone(error: EngineError) -> Problem {
-    Problem::new(Kind::Unavailable, error.to_string())
+/// A generator that a saved revision pins cannot be had.
+fn plugin_gone(uses: &PluginRef, error: EngineError) -> Problem {
+    match error {
+        EngineError::NotInstalled(digest) => {
+            let detail = format!("`{}@{digest}` is not installed any more", uses.name);
+            one(
+                "/profile",
+                "unknown-generator",
+                detail,
+                "push it again, or save the profile with another release",
+            )
+        }
+        other => Problem::new(Kind::Unavailable, format!("`{uses}`: {other}")),
+    }
 }
 
 /// A generator that refused a step while it was planned.

@@ -143,7 +143,7 @@ pub struct Moment {
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     pub at: OffsetDateTime,
-    /// `accepted`, `generating`, `content-ready`, `flowing`, `held-at-mark`, `released`, `sealed`, `committed`, `failed`, `cancelled`, `resumed`, `reported`.
+    /// `accepted`, `warned`, `generating`, `content-ready`, `flowing`, `held-at-mark`, `released`, `sealed`, `committed`, `failed`, `cancelled`, `resumed`, `reported`.
     pub event: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -162,6 +162,12 @@ impl Launch {
         let end = self.timeline.iter().rfind(|moment| moment.event == word);
         self.is_final()
             .then(|| end.map_or(self.deadline, |moment| moment.at))
+    }
+
+    /// What it was told of when it was made.
+    pub fn warnings(&self) -> Vec<String> {
+        let warned = self.timeline.iter().filter(|one| one.event == "warned");
+        warned.filter_map(|one| one.detail.clone()).collect()
     }
 
     /// Adds to the timeline.

@@ -20,7 +20,7 @@ use super::Launches;
 use super::content::Steps;
 use super::ledger::LedgerError;
 use super::live::{ContentState, Live};
-use super::prepare::{LockChoice, Prepared, Wanted};
+use super::prepare::{LockChoice, Prepared, Revision, Wanted};
 use super::record::{Content, Launch, Reason, State, Stream};
 use crate::auth::Tenant;
 use crate::problem::{Kind, Problem};
@@ -79,7 +79,7 @@ impl Launches {
         self.prepare(Wanted {
             tenant: &tenant,
             request: &launch.request,
-            profile_version: Some(launch.profile_version),
+            profile: Revision::Recorded(launch.profile_version),
             base: Some(&launch.base),
             locks: LockChoice::Pinned(&launch.locks),
         })

@@ -186,7 +186,7 @@ impl Local {
         let mut plugins = Vec::new();
         let mut points: Vec<&str> = Vec::new();
         for (step, generator) in profile.steps.iter().zip(&checked.generators) {
-            let plugin = self.shelf.plugin(&generator.name).await;
+            let plugin = self.shelf.plugin(&generator.name.id).await;
             let plugin = plugin.map_err(|why| Problem::new(Kind::Unavailable, why))?;
             let known = points.iter().position(|point| *point == step.at);
             let point = known.unwrap_or_else(|| {

@@ -11,15 +11,18 @@ use tokio::sync::Mutex;
 
 use super::sandbox::{Sandbox, component};
 use crate::auth::Tenant;
-use crate::plugins::{self, stage};
+use crate::plugins::judged;
+use crate::plugins::release::stage;
 use crate::problem::Fault;
-use crate::profile::{Generator, Generators, GeneratorsError, PluginRef};
+use crate::profile::{Generator, Generators, GeneratorsError, PluginName, PluginRef};
 
 /// `NAME.wasm` of one directory, each compiled when it is first used.
 pub struct Shelf {
     sandbox: Arc<Sandbox>,
     directory: PathBuf,
     loaded: Mutex<BTreeMap<String, Plugin>>,
+    /// Those that the command itself brought.
+    given: Mutex<BTreeMap<String, Plugin>>,
 }
 
 // === impl Shelf ===
@@ -30,6 +33,7 @@ impl Shelf {
             sandbox,
             directory,
             loaded: Mutex::default(),
+            given: Mutex::default(),
         }
     }
 
@@ -42,11 +46,14 @@ impl Shelf {
     /// A generator that comes before the directory's of the same name.
     pub async fn put(&self, plugin: Plugin) {
         let id = plugin.descriptor().id.clone();
-        self.loaded.lock().await.insert(id, plugin);
+        self.given.lock().await.insert(id, plugin);
     }
 
     /// None when there is no such file.
     async fn load(&self, name: &str) -> Result<Option<Plugin>, String> {
+        if let Some(plugin) = self.given.lock().await.get(name) {
+            return Ok(Some(plugin.clone()));
+        }
         let mut loaded = self.loaded.lock().await;
         if let Some(plugin) = loaded.get(name) {
             return Ok(Some(plugin.clone()));
@@ -77,12 +84,19 @@ impl Generators for Shelf {
         _: &Tenant,
         reference: &PluginRef,
     ) -> Result<Option<Generator>, GeneratorsError> {
-        let plugin = self.load(&reference.name).await.map_err(GeneratorsError)?;
-        let generator = plugin.map(|plugin| generator(&plugin));
+        // A namespace is a host's: here it can only mean what the command itself brought, never a built-in generator.
+        let id = &reference.name.id;
+        let plugin = match &reference.name.namespace {
+            Some(_) => self.given.lock().await.get(id).cloned(),
+            None => self.load(id).await.map_err(GeneratorsError)?,
+        };
+        let generator = plugin.map(|plugin| Generator {
+            name: reference.name.clone(),
+            ..generator(&plugin)
+        });
         Ok(generator.filter(|generator| {
             let version = &reference.version;
-            generator.name == reference.name
-                && version.matches(&generator.version, generator.digest)
+            generator.name.id == *id && version.matches(&generator.version, generator.digest, [])
         }))
     }
 
@@ -93,6 +107,7 @@ impl Generators for Shelf {
             let name = entry.file_name().to_string_lossy().into_owned();
             names.extend(name.strip_suffix(".wasm").map(str::to_owned));
         }
+        names.extend(self.given.lock().await.keys().cloned());
         names.extend(self.loaded.lock().await.keys().cloned());
         names.sort();
         names.dedup();
@@ -110,19 +125,18 @@ impl Generators for Shelf {
         generator: &Generator,
         config: &Map<String, Value>,
     ) -> Result<Vec<Fault>, GeneratorsError> {
-        let plugin = self.plugin(&generator.name).await;
+        let plugin = self.plugin(&generator.name.id).await;
         let plugin = plugin.map_err(GeneratorsError)?;
         let config = Value::Object(config.clone());
         let found = self.sandbox.engine().validate(&plugin, None, &config).await;
-        let found = found.map_err(|error| GeneratorsError(error.to_string()))?;
-        Ok(plugins::faults(found))
+        judged(generator, found)
     }
 }
 
 fn generator(plugin: &Plugin) -> Generator {
     let descriptor = plugin.descriptor();
     Generator {
-        name: descriptor.id.clone(),
+        name: PluginName::built_in(&descriptor.id),
         version: descriptor.version.clone(),
         digest: *plugin.digest(),
         title: descriptor.title.clone(),
@@ -130,5 +144,6 @@ fn generator(plugin: &Plugin) -> Generator {
         stage: stage(descriptor.stage),
         config_schema: Arc::new(descriptor.config_schema.clone()),
         secrets: descriptor.capabilities.secrets.clone(),
+        yanked: None,
     }
 }

@@ -286,10 +286,28 @@ impl Checker<'_> {
                 return Ok(None);
             }
         };
-        if let Some(digest) = step.and_then(|step| self.pinned.get(step)) {
+        let pinned = step.and_then(|step| self.pinned.get(step));
+        if let Some(digest) = pinned {
             reference.version = super::Versioned::Digest(*digest);
         }
         let found = self.generators.find(self.tenant, &reference).await?;
+        if let Some(generator) = &found
+            && let Some(reason) = &generator.yanked
+            && pinned.is_none()
+        {
+            let detail = format!("`{}` was yanked: {reason}", generator.reference());
+            let all = self.generators.list(self.tenant).await?;
+            let mut others = all
+                .iter()
+                .filter(|other| other.name == generator.name && other.yanked.is_none())
+                .map(Generator::reference);
+            let mut fault = Fault::new(&pointer, "yanked-generator", detail);
+            if let Some(other) = others.next() {
+                fault = fault.hint(format!("use `{other}`"));
+            }
+            self.fault(fault);
+            return Ok(None);
+        }
         if found.is_none() {
             let all = self.generators.list(self.tenant).await?;
             let mut fault = Fault::new(
@@ -300,13 +318,15 @@ impl Checker<'_> {
             let same: Vec<_> = all
                 .iter()
                 .filter(|generator| generator.name == reference.name)
-                .map(|generator| format!("{}@{}", generator.name, generator.version))
+                .filter(|generator| generator.yanked.is_none())
+                .map(Generator::reference)
                 .collect();
+            let names: Vec<_> = all.iter().map(|one| one.name.to_string()).collect();
             if !same.is_empty() {
                 fault = fault.hint(format!("there is {}", same.join(", ")));
             } else if let Some(near) = nearest(
-                &reference.name,
-                all.iter().map(|generator| &*generator.name),
+                &reference.name.to_string(),
+                names.iter().map(String::as_str),
             ) {
                 fault = fault.hint(format!("did you mean `{near}`?"));
             }
@@ -323,9 +343,11 @@ impl Checker<'_> {
     ) -> Result<(), GeneratorsError> {
         let with = format!("{at}/with");
         let value = Value::Object(config.clone());
-        let mut faults = faults_of(&generator.config_schema, &value, &with).map_err(|error| {
-            GeneratorsError(format!("the schema of `{}`: {error}", generator.name))
-        })?;
+        let mut faults =
+            faults_of(&generator.config_schema, &value, &with).unwrap_or_else(|error| {
+                let detail = format!("the schema of `{}`: {error}", generator.reference());
+                vec![Fault::new(&with, "generator-schema", detail)]
+            });
         // What the schema refuses the generator need not see.
         if faults.is_empty() {
             let own = self.generators.validate(generator, config).await?;

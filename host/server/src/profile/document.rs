@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::PluginRef;
+
 /// What a launch shall put on the disk, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +46,7 @@ pub enum LockPolicy {
 pub struct Step {
     /// `[a-z0-9-]{1,40}`, once in a profile.
     pub id: String,
-    /// A generator: `apt`, `apt@1.2` or `apt@sha256:…`.
+    /// A generator: `apt`, `apt@1.2`, `acme/hello@1.2.0` or `apt@sha256:…`.
     #[serde(rename = "use")]
     #[schema(value_type = String, example = "apt@1.2")]
     pub uses: PluginRef,
@@ -98,24 +100,6 @@ pub enum OnFailure {
     Retry,
 }
 
-/// A generator by name, by name and version, or by name and digest.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PluginRef {
-    pub name: String,
-    pub version: Versioned,
-}
-
-/// Which release of a generator.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Versioned {
-    /// The newest.
-    Latest,
-    /// The newest whose version starts with these numbers.
-    Prefix(Vec<u64>),
-    Digest(Digest),
-}
-
 /// A profile by name, and by version where one is meant.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -149,7 +133,6 @@ pub struct Saved {
 const PROFILE: &str =
     "the name of a profile: expected a letter or digit, then up to 62 of a-z, 0-9, `.` and `-`";
 const PROFILE_REF: &str = "a profile: expected `name` or `name@version`";
-const PLUGIN_REF: &str = "a generator: expected `name`, `name@1.2` or `name@sha256:…`, the name of 1 to 40 of a-z, 0-9 and `-`";
 
 fn never() -> Version {
     Version(0)
@@ -267,87 +250,7 @@ impl fmt::Display for ProfileRef {
     }
 }
 
-// === impl PluginRef ===
-
-impl FromStr for PluginRef {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let wrong = || refused(text, PLUGIN_REF);
-        let (name, version) = match text.split_once('@') {
-            None => (text, Versioned::Latest),
-            Some((name, digest)) if digest.starts_with("sha256:") => (
-                name,
-                Versioned::Digest(digest.parse().map_err(|_| wrong())?),
-            ),
-            Some((name, numbers)) => {
-                let number = |part: &str| {
-                    let digits = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-                    digits.then(|| part.parse().ok()).flatten()
-                };
-                let parts: Option<Vec<u64>> = numbers.split('.').map(number).collect();
-                let parts = parts.filter(|parts| parts.len() <= 3);
-                (name, Versioned::Prefix(parts.ok_or_else(wrong)?))
-            }
-        };
-        if !valid_name(name, 40) {
-            return Err(wrong());
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            version,
-        })
-    }
-}
-
-impl TryFrom<String> for PluginRef {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<PluginRef> for String {
-    fn from(reference: PluginRef) -> Self {
-        reference.to_string()
-    }
-}
-
-impl fmt::Display for PluginRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.version {
-            Versioned::Latest => f.write_str(&self.name),
-            Versioned::Digest(digest) => write!(f, "{}@{digest}", self.name),
-            Versioned::Prefix(parts) => {
-                let parts: Vec<_> = parts.iter().map(u64::to_string).collect();
-                write!(f, "{}@{}", self.name, parts.join("."))
-            }
-        }
-    }
-}
-
-// === impl Versioned ===
-
-impl Versioned {
-    /// Whether a release with this version and digest is meant.
-    pub fn matches(&self, version: &str, digest: Digest) -> bool {
-        match self {
-            Self::Latest => true,
-            Self::Digest(wanted) => *wanted == digest,
-            Self::Prefix(wanted) => {
-                let core = version.split(['-', '+']).next().unwrap_or(version);
-                let numbers = core.split('.').map(|part| part.parse::<u64>().ok());
-                wanted
-                    .iter()
-                    .map(|part| Some(*part))
-                    .eq(numbers.take(wanted.len()))
-            }
-        }
-    }
-}
-
-fn refused(text: &str, expected: &'static str) -> NameError {
+pub(super) fn refused(text: &str, expected: &'static str) -> NameError {
     NameError {
         text: text.chars().take(80).collect(),
         expected,
@@ -359,24 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_read_and_written_back() {
-        let digest = Digest::of(b"x");
-        for text in ["apt", "apt@1", "apt@1.2.3", &format!("apt@{digest}")] {
-            let reference: PluginRef = text.parse().unwrap();
-            assert_eq!(reference.to_string(), text);
-        }
-        for wrong in [
-            "",
-            "Apt",
-            "apt@",
-            "apt@1.",
-            "apt@1.2.3.4",
-            "apt@v1",
-            "apt@sha256:0",
-            "a@b@c",
-        ] {
-            assert!(wrong.parse::<PluginRef>().is_err(), "{wrong}");
-        }
+    fn references_to_profiles_are_read_and_written_back() {
         let three: ProfileRef = "web-developer@3".parse().unwrap();
         assert_eq!(
             (three.version, &*three.to_string()),
@@ -387,20 +273,5 @@ mod tests {
         ] {
             assert!(wrong.parse::<ProfileRef>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_version_prefix_matches_whole_numbers() {
-        let digest = Digest::of(b"x");
-        let matches = |text: &str, version: &str| {
-            let reference: PluginRef = text.parse().unwrap();
-            reference.version.matches(version, digest)
-        };
-        assert!(matches("apt", "9.9.9"));
-        assert!(matches("apt@1.2", "1.2.7"));
-        assert!(matches("apt@1.2.7", "1.2.7+build"));
-        assert!(!matches("apt@1.2", "1.20.0"));
-        assert!(!matches("apt@1.2.0", "1.2"));
-        assert!(matches(&format!("apt@{digest}"), "0.0.1"));
     }
 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bootsplice_content::Digest;
+use bootsplice_store::StoreError;
 use serde_json::{Map, Value};
 
-use super::{PluginRef, Stage};
+use super::{PluginName, PluginRef, Stage};
 use crate::auth::Tenant;
 use crate::problem::Fault;
 
 /// What the host knows about an installed generator, from its own description.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    pub name: String,
+    pub name: PluginName,
     /// Semantic version.
     pub version: String,
     /// Of the component's bytes.
@@ -26,12 +27,14 @@ pub struct Generator {
     pub config_schema: Arc<Value>,
     /// JSON pointers (`*` for any one segment) in the configuration where names of secrets stand.
     pub secrets: Vec<String>,
+    /// Why no new revision of a profile may use it.
+    pub yanked: Option<String>,
 }
 
 /// The installed generators. Answers are about what is installed now.
 #[async_trait]
 pub trait Generators: Send + Sync {
-    /// The newest release that `reference` means and `tenant` may use.
+    /// The newest release that `reference` means and `tenant` may see; a yanked one only when no other fits.
     async fn find(
         &self,
         tenant: &Tenant,
@@ -51,5 +54,22 @@ pub trait Generators: Send + Sync {
 
 /// Generators could not be asked. Trying again can help.
 #[derive(Debug, thiserror::Error)]
-#[error("generators cannot be looked up: {0}")]
+#[error("a generator could not be asked: {0}")]
 pub struct GeneratorsError(pub String);
+
+// === impl Generator ===
+
+impl Generator {
+    /// `acme/hello@1.2.0`.
+    pub fn reference(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+// === impl GeneratorsError ===
+
+impl From<StoreError> for GeneratorsError {
+    fn from(error: StoreError) -> Self {
+        Self(error.to_string())
+    }
+}

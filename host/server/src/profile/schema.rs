@@ -14,6 +14,8 @@ const MOST: usize = 100;
 pub fn faults_of(schema: &Value, config: &Value, at: &str) -> Result<Vec<Fault>, String> {
     let validator: Validator = jsonschema::options()
         .with_draft(Draft::Draft202012)
+        // The linear engine: a pattern of a plugin must not be able to hold a thread for ever.
+        .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
         .map_err(|error| error.to_string())?;
     let mut faults = Vec::new();

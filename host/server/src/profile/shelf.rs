@@ -9,7 +9,7 @@ use bootsplice_store::{Document, Record, Store, StoreError, Transaction, Version
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Checked, ProfileRef, Saved};
+use super::{Checked, ProfileRef, Saved, uses};
 use crate::auth::Tenant;
 use crate::clock::Clock;
 
@@ -81,7 +81,7 @@ impl Profiles {
         tenant: &Tenant,
         reference: &ProfileRef,
     ) -> Result<Option<Saved>, StoreError> {
-        let Some((_, head)) = self.head(tenant, &reference.name).await? else {
+        let Some((_, head)) = self.read_head(tenant, &reference.name).await? else {
             return Ok(None);
         };
         if head.deleted {
@@ -171,7 +171,7 @@ impl Profiles {
     ) -> Result<Put, PutError> {
         let name = &checked.profile.name;
         let key = head_key(tenant, name);
-        let head = self.head(tenant, name).await?;
+        let head = self.read_head(tenant, name).await?;
         let live = head.as_ref().filter(|(_, head)| !head.deleted);
         if !expected(live.map(|(record, _)| record.version)) {
             return Err(PutError::Precondition);
@@ -208,11 +208,13 @@ impl Profiles {
         };
         let done = self
             .store
-            .transact(
+            .transact(uses::note(
                 transaction
                     .put(version, saved.encode())
                     .put(key, next.encode()),
-            )
+                tenant,
+                &saved,
+            ))
             .await?;
         saved.record = done.version;
         Ok(if live.is_some() {
@@ -230,7 +232,7 @@ impl Profiles {
         expected: impl Fn(Version) -> bool,
     ) -> Result<bool, PutError> {
         loop {
-            let Some((record, mut head)) = self.head(tenant, name).await? else {
+            let Some((record, mut head)) = self.read_head(tenant, name).await? else {
                 return Ok(false);
             };
             if head.deleted {
@@ -251,7 +253,12 @@ impl Profiles {
         }
     }
 
-    async fn head(
+    /// What is known of a profile, deleted or not.
+    pub async fn head(&self, tenant: &Tenant, name: &str) -> Result<Option<Head>, StoreError> {
+        Ok(self.read_head(tenant, name).await?.map(|(_, head)| head))
+    }
+
+    async fn read_head(
         &self,
         tenant: &Tenant,
         name: &str,

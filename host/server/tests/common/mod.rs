@@ -12,11 +12,13 @@ use bootsplice_server::config::Config;
 use bootsplice_server::launch::Launches;
 use bootsplice_server::plugins::Installed;
 use bootsplice_server::problem::Fault;
-use bootsplice_server::profile::{Generator, Generators, GeneratorsError, PluginRef, Stage};
+use bootsplice_server::profile::{
+    Generator, Generators, GeneratorsError, PluginName, PluginRef, Stage,
+};
 use bootsplice_server::serve::Server;
 use bootsplice_server::state::StateDirectory;
 use bootsplice_server::{AppState, Parts, api};
-use bootsplice_store::RedbStore;
+use bootsplice_store::{RedbStore, Store, Transaction};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +29,23 @@ pub struct Host {
     pub base: String,
     http: reqwest::Client,
     directory: tempfile::TempDir,
+}
+
+/// A release of `acme/web-developer`, as a push records it.
+async fn pushed(store: &dyn Store) {
+    let digest = Digest::of(b"web-developer");
+    let at = "2026-01-02T03:04:05Z";
+    let release = json!({
+        "v": 1, "namespace": "acme", "name": "web-developer", "version": "1.0.0", "digest": digest, "title": "", "summary": "",
+        "stage": "files", "config_schema": {}, "secrets": [], "installed": at,
+        "pushed_by": {"tenant": "acme", "token": "0123456789abcdef"},
+    });
+    let namespace = json!({"v": 1, "namespace": "acme", "owner": "acme", "public": false, "readers": [], "created": at});
+    let key = format!("plugin/acme/web-developer/{}", digest.hex());
+    let put = Transaction::new()
+        .put(key, release.to_string())
+        .put("namespace/acme", namespace.to_string());
+    store.transact(put).await.unwrap();
 }
 
 /// Generators whose schemas are those of the example in the design.
@@ -47,6 +66,7 @@ impl Host {
             ..config
         };
         let store = Arc::new(RedbStore::open(&state.records()).unwrap());
+        pushed(&*store).await;
         let parts = Parts {
             config,
             state,
@@ -80,6 +100,7 @@ impl Host {
             tenant: tenant.parse().unwrap(),
             label: String::new(),
             verbs: verbs.to_vec(),
+            namespaces: Vec::new(),
             expires: None,
         };
         let (_, secret) = self.app.tokens.create(new).await.unwrap();
@@ -153,7 +174,7 @@ pub fn web_developer() -> Value {
 
 fn generator(name: &str, stage: Stage, config_schema: Value) -> Generator {
     Generator {
-        name: name.to_owned(),
+        name: PluginName::built_in(name),
         version: "1.2.3".to_owned(),
         digest: Digest::of(name.as_bytes()),
         title: name.to_owned(),
@@ -161,6 +182,7 @@ fn generator(name: &str, stage: Stage, config_schema: Value) -> Generator {
         stage,
         config_schema: Arc::new(config_schema),
         secrets: vec!["/secrets/*".to_owned()],
+        yanked: None,
     }
 }
 
@@ -209,7 +231,7 @@ impl Generators for Catalogue {
             generator.name == reference.name
                 && reference
                     .version
-                    .matches(&generator.version, generator.digest)
+                    .matches(&generator.version, generator.digest, [])
         };
         Ok(all().into_iter().find(fits))
     }
@@ -227,7 +249,7 @@ impl Generators for Catalogue {
         let Some(packages) = config.get("packages").and_then(Value::as_array) else {
             return Ok(Vec::new());
         };
-        assert_eq!(generator.name, "apt");
+        assert_eq!(generator.name.id, "apt");
         let wrong = packages
             .iter()
             .enumerate()

@@ -19,7 +19,8 @@ use crate::local::reach::Reach;
 use crate::local::{Local, Places};
 use crate::lock::document::{Of, SCHEMA, Target};
 use crate::lock::{Diff, LockFile, Package, Step};
-use crate::plugins::{default_directory, fetch_policy};
+use crate::plugins::directory::default_directory;
+use crate::plugins::fetch;
 use crate::profile::Profile;
 
 const NO_BASE: &str = "which image is the lock for? Give `--base-status FILE` (its /var/lib/dpkg/status) or `--volume NAME`";
@@ -175,7 +176,8 @@ impl Machine {
             tenant: None,
             urls: urls.collect(),
         });
-        let policy = fetch_policy(&config).map_err(|error| Failure::usage(format!("{error:#}")))?;
+        let policy =
+            fetch::policy(&config).map_err(|error| Failure::usage(format!("{error:#}")))?;
         let urls = config.grants.iter().filter(|grant| grant.tenant.is_none());
         let granted = urls
             .flat_map(|grant| &grant.urls)

@@ -132,7 +132,7 @@ fn manifest_step(
     Ok(ManifestStep {
         id: id.clone(),
         order: one.order,
-        generator: format!("{}@{}", descriptor.id, descriptor.version),
+        generator: format!("{}@{}", one.step.uses.name, descriptor.version),
         plugin: *one.plugin.digest(),
         stage: match stage {
             Stage::Files => step::Stage::Files,

@@ -61,7 +61,7 @@ impl Launches {
             refusal: None,
         })?;
         let engine = self.installed.engine();
-        let generator = step.plugin.descriptor().id.as_str();
+        let generator = &step.step.uses.name.to_string();
         if lock.needs_instance {
             steps.set(id, StepState::Generating);
             self.metrics.run(generator, true);

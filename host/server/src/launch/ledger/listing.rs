@@ -12,6 +12,16 @@ pub fn open_key(tenant: &str, id: &str) -> String {
     format!("{OPEN}{tenant}/{id}")
 }
 
+/// Of a launch by the revision of its profile: written with its admission, deleted with its record.
+pub fn profile_key(launch: &Launch) -> String {
+    let revisions = revisions_key(&launch.tenant, &launch.request.profile);
+    format!("{revisions}{:010}/{}", launch.profile_version, launch.id)
+}
+
+fn revisions_key(tenant: &str, profile: &str) -> String {
+    format!("profile-launches/{tenant}/{profile}/")
+}
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -29,6 +39,45 @@ impl Ledger {
             .await?;
         let found: Result<Vec<_>, _> = page.records.iter().map(Launch::decode).collect();
         Ok((found?, page.more))
+    }
+
+    /// Ids of the launches of one revision of a profile, newest first, at most `limit`; true when there are more.
+    pub async fn of_revision(
+        &self,
+        tenant: &str,
+        profile: &str,
+        version: u32,
+        limit: usize,
+    ) -> Result<(Vec<String>, bool), LedgerError> {
+        let prefix = format!("{}{version:010}/", revisions_key(tenant, profile));
+        let page = self.store.list_back(&prefix, None, limit).await?;
+        let ids = page
+            .records
+            .iter()
+            .map(|record| record.key[prefix.len()..].to_owned());
+        Ok((ids.collect(), page.more))
+    }
+
+    /// The last launch of the newest revision of a profile that was ever launched, while its record is kept.
+    pub async fn last_of(
+        &self,
+        tenant: &str,
+        profile: &str,
+    ) -> Result<Option<Launch>, LedgerError> {
+        let prefix = revisions_key(tenant, profile);
+        let page = self.store.list_back(&prefix, None, 1).await?;
+        let Some(id) = page
+            .records
+            .first()
+            .and_then(|one| one.key.rsplit('/').next())
+        else {
+            return Ok(None);
+        };
+        match self.get(tenant, id).await {
+            Ok(launch) => Ok(Some(launch)),
+            Err(LedgerError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// How many launches of `tenant` are not final.

@@ -4,6 +4,7 @@ use bootsplice_store::{Document as _, MAX_PAGE, Transaction};
 use time::{Duration, OffsetDateTime};
 
 use super::super::record::Launch;
+use super::listing::profile_key;
 use super::{Idempotency, KEPT, Ledger, LedgerError, idempotency_key};
 
 // === impl Ledger ===
@@ -15,7 +16,10 @@ impl Ledger {
         if !launch.is_final() {
             return Err(LedgerError::NotFinal { id: id.to_owned() });
         }
-        let mut transaction = Transaction::new().unchanged(&record).delete(&*record.key);
+        let mut transaction = Transaction::new()
+            .unchanged(&record)
+            .delete(&*record.key)
+            .delete(profile_key(&launch));
         // A key that was given back may be another launch's by now.
         if let Some(key) = self
             .store

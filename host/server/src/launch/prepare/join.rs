@@ -6,7 +6,7 @@ use bootsplice_content::Digest;
 use serde_json::{Map, Value};
 
 use crate::problem::Fault;
-use crate::profile::{OnFailure, Stage, Step};
+use crate::profile::{OnFailure, PluginName, Stage, Step};
 
 /// A step as it is run: its own, or several made one.
 #[derive(Clone, Debug)]
@@ -31,11 +31,15 @@ pub struct Placed<'a> {
 /// Makes one of all steps whose generator joins them: under the id of the first, at the earliest point.
 pub fn join(placed: &[Placed<'_>]) -> Result<Vec<Joined>, Vec<Fault>> {
     let mut joined: Vec<Joined> = Vec::new();
-    let mut first: BTreeMap<Digest, usize> = BTreeMap::new();
+    // The same bytes in two namespaces are two generators, each with its own rights.
+    let mut first: BTreeMap<(&PluginName, Digest), usize> = BTreeMap::new();
     let mut moved: BTreeMap<&str, String> = BTreeMap::new();
     let mut faults = Vec::new();
     for (order, one) in placed.iter().enumerate() {
-        if let Some(into) = first.get(&one.plugin).filter(|_| one.joins) {
+        if let Some(into) = first
+            .get(&(&one.step.uses.name, one.plugin))
+            .filter(|_| one.joins)
+        {
             let target = &mut joined[*into];
             moved.insert(&one.step.id, target.step.id.clone());
             if one.point < target.point {
@@ -47,7 +51,7 @@ pub fn join(placed: &[Placed<'_>]) -> Result<Vec<Joined>, Vec<Fault>> {
             continue;
         }
         if one.joins {
-            first.insert(one.plugin, joined.len());
+            first.insert((&one.step.uses.name, one.plugin), joined.len());
         }
         joined.push(Joined {
             order,

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use bootsplice_content::BLOCK_U64;
+use bootsplice_engine::Job;
 use bootsplice_engine::contract::{OsFamily, Target};
-use bootsplice_engine::grant::{Grants, UrlPrefix};
-use bootsplice_engine::{Job, Plugin};
 use bootsplice_volume::Point;
 
+use super::access::{Rights, ungranted};
 use super::join::{Joined, Placed, join};
 use super::{Facts, PreparedPoint, PreparedStep, plugin_gone};
-use crate::auth::Tenant;
 use crate::launch::Launches;
 use crate::problem::{Fault, Kind, Problem};
 use crate::profile::{Saved, Stage, Step};
@@ -42,7 +41,8 @@ impl Launches {
                 let detail = format!("profile {reference} names no plugin for `{}`", step.id);
                 Problem::new(Kind::Internal, detail)
             })?;
-            let plugin = self.installed.plugin(&digest).await.map_err(plugin_gone)?;
+            let plugin = self.installed.plugin(&digest).await;
+            let plugin = plugin.map_err(|error| plugin_gone(&step.uses, error))?;
             placed.push(Placed {
                 step,
                 plugin: digest,
@@ -62,7 +62,11 @@ impl Launches {
             } = one;
             let (place, point) = (point, &points[point]);
             let plugin = plugins[&placed[order].plugin].clone();
-            let job = self.job(facts, &step, &plugin, point);
+            let config = serde_json::Value::Object(step.with.clone());
+            let rights = self.rights(facts.tenant, &step, &plugin, &config).await?;
+            let access = rights.access.clone();
+            faults.extend(ungranted(order, &step, &plugin, &access));
+            let job = self.job(facts, &step, point, rights);
             let own = step
                 .stage
                 .unwrap_or_else(|| stage_of(plugin.descriptor().stage));
@@ -72,9 +76,9 @@ impl Launches {
                 step,
                 plugin,
                 job,
+                access,
             });
         }
-        let mut faults = Vec::new();
         check_order(&steps, &mut faults);
         if faults.is_empty() {
             Ok(steps)
@@ -83,7 +87,7 @@ impl Launches {
         }
     }
 
-    fn job(&self, facts: &Facts<'_>, step: &Step, plugin: &Plugin, point: &Point) -> Job {
+    fn job(&self, facts: &Facts<'_>, step: &Step, point: &Point, rights: Rights) -> Job {
         let target = Target {
             os: OsFamily::Linux,
             distro: facts.inventory.distro().to_owned(),
@@ -99,35 +103,11 @@ impl Launches {
             target,
             config,
         );
-        job.grants = Grants {
-            fetch: self.granted(facts.tenant, plugin, &job.config),
-            credentials: plugin.secrets_in(&job.config).into_iter().collect(),
-        };
+        job.grants = rights.grants;
+        job.limits = rights.limits;
         job.secrets = facts.secrets.clone();
         job.inventory = facts.files.clone();
         job
-    }
-
-    /// What the operator grants the tenant and the plugin asks for.
-    fn granted(
-        &self,
-        tenant: &Tenant,
-        plugin: &Plugin,
-        config: &serde_json::Value,
-    ) -> Vec<UrlPrefix> {
-        let wishes = plugin.fetch_in(config);
-        let grants = self.app.config.grants.iter();
-        let mine = grants.filter(|grant| grant.tenant.as_ref().is_none_or(|one| one == tenant));
-        let mut granted: Vec<UrlPrefix> = Vec::new();
-        for url in mine.flat_map(|grant| &grant.urls) {
-            let Ok(prefix) = UrlPrefix::parse(url.as_str()) else {
-                continue;
-            };
-            granted.extend(wishes.iter().filter_map(|wish| prefix.meet(wish)));
-        }
-        granted.sort_by(|a, b| a.url().as_str().cmp(b.url().as_str()));
-        granted.dedup_by(|a, b| a.url() == b.url());
-        granted
     }
 }
 

@@ -47,7 +47,8 @@ impl Launches {
                 }
             }
             if let Some(digest) = profile.plugins.get(&step.id) {
-                let plugin = self.installed.plugin(digest).await.map_err(plugin_gone)?;
+                let plugin = self.installed.plugin(digest).await;
+                let plugin = plugin.map_err(|error| plugin_gone(&step.uses, error))?;
                 let config = serde_json::Value::Object(step.with.clone());
                 wanted.extend(
                     plugin

@@ -1,0 +1,314 @@
+//! What an upload must show before it can be used.
+//!
+//! In this order, so that the cheap tests come first: size, kind and world in the compiler's child under its limits; `describe` in the sandbox; id and
+//! version against the place it was pushed to; the schema and every example, first by the schema, then by the plugin's own `validate`. What is refused
+//! leaves nothing behind. A version is what it was when it was first pushed, for ever: also when it was deleted in between.
+
+use std::time::Duration;
+
+use bootsplice_content::Digest;
+use bootsplice_engine::contract::Severity;
+use bootsplice_engine::{EngineError, Plugin};
+use bootsplice_store::{Document, StoreError, Transaction};
+use bytes::Bytes;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Installed;
+use super::release::{Pusher, Release};
+use super::shelf::{Tag, tag_key};
+use crate::auth::Namespace;
+use crate::problem::Fault;
+use crate::profile::{PluginName, is_tag};
+
+/// Most examples of one plugin.
+const EXAMPLES: usize = 32;
+/// What all examples together may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The only dialect of JSON Schema that hosts read.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// An upload and where it was pushed to.
+pub struct Upload<'a> {
+    pub namespace: &'a Namespace,
+    pub name: &'a str,
+    /// A version, or a tag that may move. None: pushed by digest.
+    pub tag: Option<&'a str>,
+    pub component: Bytes,
+    pub by: Pusher,
+}
+
+/// An upload was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It cannot be used. Tell whoever pushed it; pointers lead into its descriptor.
+    #[error("the plugin was refused: {}", summary(.0))]
+    Refused(Vec<Fault>),
+    /// The version is another component's. Push under another version.
+    #[error("version {version} of `{plugin}` is {digest} and stays so: push under another version")]
+    Taken {
+        plugin: PluginName,
+        version: String,
+        digest: Digest,
+    },
+    /// The host could not look. Trying again can help.
+    #[error("the plugin could not be inspected: {0}")]
+    Host(String),
+}
+
+/// Which bytes a version is, also after they were deleted.
+#[derive(Serialize, Deserialize)]
+struct Fixed {
+    digest: Digest,
+}
+
+impl Document for Fixed {
+    const KIND: &'static str = "version of a plugin";
+}
+
+// === impl InspectError ===
+
+impl From<StoreError> for InspectError {
+    fn from(error: StoreError) -> Self {
+        Self::Host(error.to_string())
+    }
+}
+
+impl From<EngineError> for InspectError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(why) => refused("", "no-plugin", why),
+            EngineError::Describe(error) => {
+                refused("", error.code(), format!("`describe`: {error}"))
+            }
+            other => Self::Host(other.to_string()),
+        }
+    }
+}
+
+// === impl Installed ===
+
+impl Installed {
+    /// Inspects an upload and, when nothing is wrong with it, makes it a release that profiles may use. The same upload again changes nothing.
+    pub async fn inspect(&self, upload: Upload<'_>) -> Result<Release, InspectError> {
+        // One at a time: a refused upload is swept away, and must not take another's bytes along.
+        let _alone = self.inspecting.lock().await;
+        let plugin = PluginName {
+            namespace: Some(upload.namespace.clone()),
+            id: upload.name.to_owned(),
+        };
+        let digest = Digest::of(&upload.component);
+        let version = upload.tag.filter(|tag| Version::parse(tag).is_ok());
+        // Said before anything is compiled.
+        if let Some(version) = version {
+            self.is_free(&plugin, version, digest).await?;
+        } else if let Some(tag) = upload.tag.filter(|tag| !is_tag(tag)) {
+            let why = format!(
+                "`{tag}` is neither a version, such as 1.2.0, nor a tag that begins with a letter"
+            );
+            return Err(refused("/version", "invalid-tag", why));
+        }
+        let before = self.shelf.read().holds(&digest);
+        let release = match self.judge(&plugin, version, &upload, digest).await {
+            Ok(judged) => self.record(&plugin, &upload, &judged).await,
+            Err(error) => Err(error),
+        };
+        if release.is_err() && !before {
+            // What nobody can use is nobody's to keep.
+            if let Err(error) = self.engine.forget(&digest) {
+                tracing::warn!(%error, %digest, "a refused plugin was left behind");
+            }
+        }
+        release
+    }
+
+    async fn judge(
+        &self,
+        name: &PluginName,
+        version: Option<&str>,
+        upload: &Upload<'_>,
+        digest: Digest,
+    ) -> Result<Plugin, InspectError> {
+        let plugin = match self.plugin(&digest).await {
+            Ok(plugin) => plugin,
+            Err(_) => self.engine.install(upload.component.clone()).await?,
+        };
+        let descriptor = plugin.descriptor();
+        let mut faults = Vec::new();
+        if descriptor.id != name.id {
+            let detail = format!(
+                "the plugin says that it is `{}`, and was pushed to `{name}`",
+                descriptor.id
+            );
+            let fault = Fault::new("/id", "other-id", detail);
+            let right = upload.namespace;
+            faults.push(fault.hint(format!("push it to `{right}/{}`", descriptor.id)));
+        }
+        if let Some(version) = version
+            && descriptor.version != version
+        {
+            let detail = format!(
+                "the plugin says that it is version {}, and was pushed as {version}",
+                descriptor.version
+            );
+            let fault = Fault::new("/version", "other-version", detail);
+            faults.push(fault.hint(format!("push it as {}", descriptor.version)));
+        }
+        match Version::parse(&descriptor.version) {
+            Ok(own) if own.build.is_empty() => {}
+            _ => faults.push(Fault::new(
+                "/version",
+                "invalid-version",
+                format!(
+                    "`{}` is no semantic version without build metadata: a tag must be able to hold it",
+                    descriptor.version
+                ),
+            )),
+        }
+        if let Some(other) = descriptor
+            .config_schema
+            .get("$schema")
+            .and_then(Value::as_str)
+            && other.trim_end_matches('#') != DIALECT
+        {
+            let shown: String = other.chars().take(100).collect();
+            let detail = format!("`{shown}` is not JSON Schema 2020-12");
+            let fault = Fault::new("/config-schema/$schema", "other-dialect", detail);
+            faults.push(fault.hint(format!("write `{DIALECT}`, or nothing")));
+        }
+        if descriptor.examples.len() > EXAMPLES {
+            let detail = format!("{} examples; at most {EXAMPLES}", descriptor.examples.len());
+            faults.push(Fault::new("/examples", "too-many", detail));
+        } else {
+            let told = tokio::time::timeout(PATIENCE, self.examples(&plugin)).await;
+            faults.extend(told.unwrap_or_else(|_| {
+                let detail = format!(
+                    "`validate` did not judge all examples within {} s",
+                    PATIENCE.as_secs()
+                );
+                vec![Fault::new("/examples", "too-slow", detail)]
+            }));
+        }
+        if faults.is_empty() {
+            Ok(plugin)
+        } else {
+            Err(InspectError::Refused(faults))
+        }
+    }
+
+    /// What the plugin itself says about its examples. That their schema allows them was seen when it was installed.
+    async fn examples(&self, plugin: &Plugin) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (index, example) in plugin.descriptor().examples.iter().enumerate() {
+            let at = format!("/examples/{index}");
+            let found = self.engine.validate(plugin, None, &example.config).await;
+            match found {
+                Ok(found) => {
+                    let errors = found
+                        .into_iter()
+                        .filter(|finding| finding.severity == Severity::Error);
+                    faults.extend(errors.map(|finding| {
+                        let pointer = format!("{at}/config{}", finding.pointer);
+                        let detail = format!("example `{}`: {}", example.title, finding.message);
+                        Fault::new(pointer, &finding.code, detail)
+                    }));
+                }
+                Err(error) => {
+                    let detail = format!("example `{}`: `validate`: {error}", example.title);
+                    faults.push(Fault::new(at, error.code(), detail));
+                }
+            }
+        }
+        faults
+    }
+
+    async fn record(
+        &self,
+        name: &PluginName,
+        upload: &Upload<'_>,
+        plugin: &Plugin,
+    ) -> Result<Release, InspectError> {
+        let (descriptor, digest) = (plugin.descriptor(), *plugin.digest());
+        let tag = upload.tag.filter(|tag| is_tag(tag)).map(|tag| Tag {
+            plugin: name.clone(),
+            tag: tag.to_owned(),
+            digest,
+        });
+        self.is_free(name, &descriptor.version, digest).await?;
+        // An administrator may push where nobody was before: it is the administrator's tenant's from now on.
+        if self.namespaces.get(upload.namespace).await?.is_none() {
+            let claimed = self.namespaces.claim(upload.namespace, &upload.by.tenant);
+            if let Err(error) = claimed.await {
+                return Err(InspectError::Host(error.to_string()));
+            }
+        }
+        let known = self.shelf.read().get(name, &digest).cloned();
+        let namespace = Some(upload.namespace.clone());
+        let release = known.unwrap_or_else(|| {
+            let (now, by) = (self.clock.now(), Some(upload.by.clone()));
+            Release::new(namespace, descriptor, digest, now, by)
+        });
+        let version = version_key(name, &descriptor.version);
+        let mut put = Transaction::new()
+            .put(version, Fixed { digest }.encode())
+            .put(release.key(), release.encode());
+        if let Some(tag) = &tag {
+            put = put.put(tag.key(), tag.encode());
+        }
+        self.store.transact(put).await?;
+        tracing::info!(plugin = %release.reference(), %digest, tenant = %upload.by.tenant, token = %upload.by.token, "a plugin was pushed");
+        let mut shelf = self.shelf.write();
+        shelf.put(release.clone());
+        shelf.keep(plugin.clone());
+        if let Some(tag) = tag {
+            shelf.tag(tag);
+        }
+        Ok(release)
+    }
+
+    /// Whether `version` may be these bytes.
+    async fn is_free(
+        &self,
+        plugin: &PluginName,
+        version: &str,
+        digest: Digest,
+    ) -> Result<(), InspectError> {
+        let Some(record) = self.store.get(&version_key(plugin, version)).await? else {
+            return Ok(());
+        };
+        let fixed = Fixed::decode(&record)?.digest;
+        if fixed == digest {
+            return Ok(());
+        }
+        Err(InspectError::Taken {
+            plugin: plugin.clone(),
+            version: version.to_owned(),
+            digest: fixed,
+        })
+    }
+
+    /// A tag that moves was deleted.
+    pub async fn untag(&self, plugin: &PluginName, tag: &str) -> Result<(), StoreError> {
+        let gone = Transaction::new().delete(tag_key(plugin, tag));
+        self.store.transact(gone).await?;
+        self.shelf.write().untag(plugin, tag);
+        Ok(())
+    }
+}
+
+fn refused(pointer: &str, code: &str, why: impl Into<String>) -> InspectError {
+    InspectError::Refused(vec![Fault::new(pointer, code, why)])
+}
+
+fn summary(faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults
+        .iter()
+        .map(|fault| format!("{} [{}]", fault.detail, fault.code))
+        .collect();
+    lines.join("; ")
+}
+
+fn version_key(plugin: &PluginName, version: &str) -> String {
+    format!("plugin-version/{plugin}/{version}")
+}
