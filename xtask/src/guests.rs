@@ -110,8 +110,11 @@ pub fn test(phases: &mut Phases) -> Result<()> {
     })?;
     phases.run("test the SDK of JavaScript", || {
         for place in ["sdk/js", "examples/generator-js"] {
+            // By their names: by itself Node would take the template's too.
             let mut tests = run::command("node", &["--test"]);
-            tests.current_dir(root.join(place));
+            tests
+                .args(files(&root.join(place).join("tests"), "js")?)
+                .current_dir(root.join(place));
             run::quiet(tests)?;
         }
         let mut types = run::command("npm", &["run", "--silent", "types"]);
@@ -336,8 +339,8 @@ impl Guest {
             .arg(format!("-I{}", path(&self.sdk().join("include"))))
             .arg("-o")
             .arg(&module)
-            .args(sources(&self.example().join("src"))?)
-            .args(sources(&self.sdk().join("src"))?)
+            .args(files(&self.example().join("src"), "c")?)
+            .args(files(&self.sdk().join("src"), "c")?)
             .arg(self.sdk().join("bindings/plugin.c"))
             .current_dir(self.example());
         run::loud(zig)?;
@@ -353,12 +356,12 @@ impl Guest {
     }
 }
 
-/// The C files of a directory, in the order of their names.
-fn sources(place: &Path) -> Result<Vec<PathBuf>> {
+/// The files of a directory with an ending, in the order of their names.
+fn files(place: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(place).with_context(|| place.display().to_string())? {
         let file = entry?.path();
-        if file.extension().is_some_and(|ending| ending == "c") {
+        if file.extension().is_some_and(|ending| ending == wanted) {
             found.push(file);
         }
     }

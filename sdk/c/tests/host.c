@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bootsplice_fake.h"
+#include "cases.h"
 
 // What the generator under test does in generate, and in resolve.
 static bs_error *(*writing)(const bs_json *config, const bs_locked *locked, bs_sink *sink);
@@ -243,5 +244,7 @@ int main(void) {
   bytes_are_what_was_promised();
   errors_name_file_and_line_or_the_place_in_the_configuration();
   json_is_read_as_its_standard_says();
+  begin(write_case);
+  the_shared_cases_end_as_on_a_real_host();
   return 0;
 }

@@ -2,6 +2,8 @@
 
 pub mod action;
 mod builder;
+#[cfg(test)]
+mod cases;
 mod entry;
 mod path;
 mod placeholder;
