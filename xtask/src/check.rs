@@ -7,7 +7,7 @@ use bootsplice_tests::places;
 
 use crate::build::GENERATORS;
 use crate::phase::Phases;
-use crate::{guests, promises, reference, run};
+use crate::{guests, links, promises, reference, run};
 
 /// Cargo tools that are not part of a Rust toolchain: crate and program.
 const TOOLS: &[(&str, &str)] = &[("cargo-deny", "cargo-deny"), ("typos-cli", "typos")];
@@ -62,6 +62,7 @@ pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
     phases.run("reference of the contract", || {
         reference::check(&places::root())
     })?;
+    phases.run("links between pages", || links::check(&places::root()))?;
     for (package, program) in TOOLS {
         if !all && !tools().join("bin").join(program).is_file() {
             eprintln!("    {program} is not built: `cargo xtask lint --all` builds and runs it");

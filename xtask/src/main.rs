@@ -12,6 +12,7 @@ mod demo;
 mod fuzz;
 mod guests;
 mod image;
+mod links;
 mod oracle;
 mod phase;
 mod promises;
