@@ -119,8 +119,8 @@ typedef struct bs_error {
     if (!(condition)) return bs_fault("%s", #condition); \
   } while (0)
 
-// The generator itself is at fault: "hosts.c:42: text".
-#define bs_fault(...) bs_fault_at(__FILE__, __LINE__, __VA_ARGS__)
+// The generator itself is at fault: "hosts.c:42: text". The name alone, so that a component does not depend on where it was built.
+#define bs_fault(...) bs_fault_at(__FILE_NAME__, __LINE__, __VA_ARGS__)
 bs_error *bs_fault_at(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 // The configuration is at fault at a value of it.
 bs_error *bs_config_error(const bs_json *at, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,6 @@
 // Errors and findings.
 
 #include <stdarg.h>
-#include <string.h>
 
 #include "bootsplice.h"
 
@@ -27,8 +26,7 @@ bs_error *bs_fault_at(const char *file, int line, const char *format, ...) {
   va_start(values, format);
   bs_str words = bs_format_list(format, values);
   va_end(values);
-  const char *name = strrchr(file, '/');
-  return made(BS_FAULT, bs_format("%s:%d: %.*s", name ? name + 1 : file, line, BS_ARG(words)));
+  return made(BS_FAULT, bs_format("%s:%d: %.*s", file, line, BS_ARG(words)));
 }
 
 static void add(bs_findings *found, const bs_json *at, bs_str code, bs_str message) {
