@@ -1,6 +1,6 @@
-//! `docs/PROMISES.md`: each row names the test that keeps the promise, and that test must exist.
+//! `docs/PROMISES.md` and `docs/threats.md`: each row names the test that keeps the promise, or mounts the attack, and that test must exist.
 //!
-//! A row is `| promise | test |`; several tests are separated by `, `. A test is written as Rust names it,
+//! A row is `| promise | test |`, or has more columns before the test; several tests are separated by `, `. A test is written as Rust names it,
 //! `crate::module::name`, and the last part is looked for as a function that carries `#[test]` or `#[tokio::test]`.
 
 use std::collections::BTreeSet;
@@ -9,13 +9,18 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+/// Documents of rows that end in tests.
+const DOCUMENTS: &[&str] = &["docs/PROMISES.md", "docs/threats.md"];
+
 pub fn check(root: &Path) -> Result<()> {
-    let text = fs::read_to_string(root.join("docs/PROMISES.md")).context("docs/PROMISES.md")?;
     let mut tests = BTreeSet::new();
     collect(root, &mut tests)?;
-    let faults = faults(&text, &tests);
-    if !faults.is_empty() {
-        bail!("docs/PROMISES.md:\n  {}", faults.join("\n  "));
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root.join(document)).context(*document)?;
+        let faults = faults(&text, &tests);
+        if !faults.is_empty() {
+            bail!("{document}:\n  {}", faults.join("\n  "));
+        }
     }
     Ok(())
 }

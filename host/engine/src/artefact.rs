@@ -1,6 +1,6 @@
 //! Compiled plugins on disk: the one place where bytes become executable code.
 //!
-//! `Component::deserialize` trusts its input entirely: whoever controls the bytes controls the process. So an artefact is taken only with a
+//! `Component::deserialize_file` trusts its input entirely: whoever controls the bytes controls the process. So an artefact is taken only with a
 //! valid MAC (HMAC-SHA256 under a key that lies in the state directory, mode 0600) over the component's digest, the fingerprint of the
 //! settings and the artefact's bytes. The compiler's output gets its MAC from the engine, as it comes back from the child that the engine
 //! started. wasmtime itself refuses artefacts of another version or of other settings.
@@ -11,6 +11,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ use crate::blobs::private_dir;
 use crate::config::fingerprint;
 use crate::error::EngineError;
 
-const TAG: usize = 32;
+/// Bytes read at a time for a MAC.
+const PIECE: usize = 256 * 1024;
 
 /// Compiled components of one state directory.
 pub struct Artefacts {
@@ -52,65 +54,82 @@ impl Artefacts {
         })
     }
 
-    /// Takes what the compiler wrote, under a MAC, in place of any older form.
+    /// Takes what the compiler wrote, with its MAC beside it, in place of any older form.
     pub fn put(&self, plugin: &Digest, artefact: &[u8]) -> Result<(), EngineError> {
-        let path = self.path(plugin);
-        let write = || -> io::Result<()> {
-            let mut aside = tempfile::NamedTempFile::new_in(&self.directory)?;
-            aside.write_all(&self.mac(plugin, artefact).finalize().into_bytes())?;
-            aside.write_all(artefact)?;
-            aside.as_file().sync_all()?;
-            aside.persist(&path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(EngineError::io(format!("writing {}", path.display())))
+        let mut mac = self.mac(plugin);
+        mac.update(artefact);
+        let tag = mac.finalize().into_bytes();
+        // A crash between the two leaves a MAC that fits nothing, and the component is compiled anew.
+        for (path, bytes) in [
+            (self.path(plugin), artefact),
+            (self.tag_path(plugin), &tag[..]),
+        ] {
+            let write = || -> io::Result<()> {
+                let mut aside = tempfile::NamedTempFile::new_in(&self.directory)?;
+                aside.write_all(bytes)?;
+                aside.as_file().sync_all()?;
+                aside.persist(&path)?;
+                File::open(&self.directory)?.sync_all()
+            };
+            write().map_err(EngineError::io(format!("writing {}", path.display())))?;
+        }
+        Ok(())
     }
 
     /// Loads a component whose MAC is right. Anything else is refused before wasmtime sees it.
+    ///
+    /// The file is read once for its MAC and then mapped, not copied: pages come from the system's cache when code first runs. Both use one open
+    /// file, so nobody can put another in its place between them; and files here are only ever replaced, never written to. Who can write into
+    /// them all the same is the owner of the directory, who can read the key as well: the MAC keeps out damage, backups and other hosts' files.
     pub fn load(&self, engine: &Engine, plugin: &Digest) -> Result<Component, EngineError> {
         let path = self.path(plugin);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(EngineError::NotInstalled(*plugin));
-            }
-            Err(error) => {
-                return Err(EngineError::io(format!("reading {}", path.display()))(
-                    error,
-                ));
-            }
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => EngineError::NotInstalled(*plugin),
+            _ => EngineError::io(format!("reading {}", path.display()))(error),
         };
         let refused = |reason: String| EngineError::Artefact {
             plugin: *plugin,
             reason,
         };
-        let (tag, artefact) = bytes
-            .split_at_checked(TAG)
-            .ok_or_else(|| refused("it is cut short".into()))?;
-        self.mac(plugin, artefact).verify_slice(tag).map_err(|_| {
+        let file = File::open(&path).map_err(failed)?;
+        let tag = fs::read(self.tag_path(plugin)).map_err(failed)?;
+        let mut mac = self.mac(plugin);
+        let mut pieces = vec![0; PIECE];
+        loop {
+            let count = (&file).read(&mut pieces).map_err(failed)?;
+            if count == 0 {
+                break;
+            }
+            mac.update(&pieces[..count]);
+        }
+        mac.verify_slice(&tag).map_err(|_| {
             refused("its MAC is wrong: it was changed, or another host wrote it".into())
         })?;
-        // SAFETY: the MAC shows that these very bytes came from our own compiler and were put here by this engine, under a key that only
-        // the owner of the state directory can read. That is what `deserialize` asks for: bytes from `Component::serialize`.
-        let component = unsafe { Component::deserialize(engine, artefact) };
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: the MAC shows that the bytes of this very file came from our own compiler and were put here by this engine, under a key that
+        // only the owner of the state directory can read; and they stay as they are while mapped, as said above. That is what
+        // `deserialize_file` asks for: an unchanging file of bytes from `Component::serialize`.
+        let component = unsafe { Component::deserialize_file(engine, open) };
         component.map_err(|error| refused(format!("{error:#}")))
     }
 
     /// Deletes an artefact, if it is there.
     pub fn remove(&self, plugin: &Digest) -> Result<(), EngineError> {
-        let path = self.path(plugin);
-        let doing = format!("deleting {}", path.display());
-        remove(&path).map_err(EngineError::io(doing))
+        for path in [self.path(plugin), self.tag_path(plugin)] {
+            let doing = format!("deleting {}", path.display());
+            remove(&path).map_err(EngineError::io(doing))?;
+        }
+        Ok(())
     }
 
-    fn mac(&self, plugin: &Digest, artefact: &[u8]) -> Hmac<Sha256> {
+    /// A MAC that the artefact's bytes are still to be added to.
+    fn mac(&self, plugin: &Digest) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&*self.key).expect("HMAC takes a key of any length");
-        mac.update(b"bootsplice/artefact/v1\0");
+        mac.update(b"bootsplice/artefact/v2\0");
         mac.update(fingerprint(self.metered).as_bytes());
         mac.update(b"\0");
         mac.update(plugin.as_bytes());
-        mac.update(artefact);
         mac
     }
 
@@ -121,6 +140,10 @@ impl Artefacts {
             "cwasm"
         };
         self.directory.join(format!("{}.{kind}", plugin.hex()))
+    }
+
+    fn tag_path(&self, plugin: &Digest) -> PathBuf {
+        self.path(plugin).with_extension("mac")
     }
 }
 
@@ -183,16 +206,24 @@ mod tests {
             fs::write(&path, bad).unwrap();
             assert!(reason(&artefacts, &plugin).contains("MAC"), "byte {at}");
         }
-        fs::write(&path, &good[..20]).unwrap();
-        assert!(reason(&artefacts, &plugin).contains("cut short"));
+        fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(reason(&artefacts, &plugin).contains("MAC"));
+        fs::write(&path, &good).unwrap();
+        let tag = fs::read(artefacts.tag_path(&plugin)).unwrap();
+        for bad in [&b""[..], &tag[1..], &[0; 32]] {
+            fs::write(artefacts.tag_path(&plugin), bad).unwrap();
+            assert!(reason(&artefacts, &plugin).contains("MAC"));
+        }
         // The artefact of one plugin in the place of another.
         let other = Digest::of(b"another component");
         fs::write(artefacts.path(&other), &good).unwrap();
+        fs::write(artefacts.tag_path(&other), &tag).unwrap();
         assert!(reason(&artefacts, &other).contains("MAC"));
         // Another host's state directory.
         let elsewhere = tempfile::tempdir().unwrap();
         let foreign = Artefacts::open(elsewhere.path(), false).unwrap();
         fs::write(foreign.path(&plugin), &good).unwrap();
+        fs::write(foreign.tag_path(&plugin), &tag).unwrap();
         assert!(reason(&foreign, &plugin).contains("MAC"));
         assert!(matches!(
             foreign.load(&engine, &other),

@@ -40,6 +40,8 @@ impl Plugin {
         ready: PluginPre<Run>,
     ) -> Result<Self, String> {
         check_descriptor(&descriptor)?;
+        crate::schema::check(&descriptor.config_schema)
+            .map_err(|error| format!("its config-schema: {error}"))?;
         // The linear engine: a pattern of a plugin must not be able to hold a thread for ever.
         let schema = jsonschema::draft202012::options()
             .with_pattern_options(jsonschema::PatternOptions::regex())

@@ -145,8 +145,48 @@ async fn every_way_to_misbehave_ends_by_its_name_and_harms_nobody() {
     let error = with("unfinished", small.clone()).await;
     assert!(matches!(error, GeneratorError::Fault(_)), "{error}");
 
+    let error = with("trap-mid-write", small.clone()).await;
+    assert!(
+        matches!(&error, GeneratorError::Trap { message } if message.contains("in the middle")),
+        "{error}"
+    );
+    let started = Instant::now();
+    let brief = Limits {
+        cpu: Duration::from_millis(500),
+        ..small.clone()
+    };
+    let error = with("bulk", brief).await;
+    assert!(matches!(error, GeneratorError::Timeout { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+
     neighbour.await.unwrap();
     still_works(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_special_modes_and_links_that_leave_are_refused_one_by_one() {
+    let bench = Bench::new().await;
+    // One MiB fits a call, and nothing takes it as a name.
+    for (action, refusals) in [("texts", 4), ("modes", 4), ("links", 5)] {
+        let config = json!({"do": action, "length": 1 << 20});
+        match bench.run(config).await {
+            Ok(step) => {
+                let refused = step.notes.iter().filter(|note| note.ends_with(": refused"));
+                assert_eq!(refused.count(), refusals, "{action}: {:?}", step.notes);
+                assert!(step.notes.iter().all(|note| note.ends_with(": refused")));
+            }
+            Err(error) => panic!("{action}: {error}"),
+        }
+    }
+    // Five MiB are more than a call may carry.
+    let error = bench
+        .run(json!({"do": "texts", "length": 5 << 20}))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, GeneratorError::Trap { message } if message.contains("exhausted")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,10 +418,16 @@ async fn what_is_no_plugin_is_refused_with_its_reason() {
     )
     .unwrap();
     assert!(
-        install(Bytes::copy_from_slice(&artefact[32..]))
+        install(Bytes::from(artefact))
             .await
             .contains("compiled already")
     );
+}
+
+/// Another file of that name: what is loaded lies mapped in the old one.
+fn replace(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -396,13 +442,13 @@ async fn a_flipped_bit_in_an_artefact_is_never_run_and_heals_from_the_component(
     for at in [0, good.len() - 1] {
         let mut bad = good.clone();
         bad[at] ^= 1;
-        std::fs::write(&path, &bad).unwrap();
+        replace(&path, &bad);
         let healed = bench.engine.load(&digest).await.unwrap();
         assert_eq!(healed.descriptor().id, "hostile");
         assert_ne!(std::fs::read(&path).unwrap(), bad);
     }
     // With the component changed as well there is nothing to heal from.
-    std::fs::write(&path, b"short").unwrap();
+    replace(&path, b"short");
     std::fs::write(
         bench
             .state

@@ -217,7 +217,7 @@ async fn instructions_memory_and_bytes_of_each_call_are_told_and_the_same_each_t
         std::fs::read_dir(bench.state.path().join("artefacts"))
             .unwrap()
             .count(),
-        served + 1
+        served + 2
     );
     bench.engine.load(bench.hostile.digest()).await.unwrap();
 

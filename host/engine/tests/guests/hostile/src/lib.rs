@@ -47,7 +47,7 @@ impl Info for Hostile {
             "lie=remote" => json!({"$ref": "http://127.0.0.1:9/schema.json"}).to_string(),
             "lie=file" => json!({"$ref": "file:///etc/hostname"}).to_string(),
             "lie=regex" => json!({"properties": {"do": {"pattern": "((a{1,1000}){1,1000}){1,1000}$"}}}).to_string(),
-            "lie=backtrack" => json!({"properties": {"do": {"pattern": "^(a+)+$"}}}).to_string(),
+            "lie=backtrack" => json!({"properties": {"do": {"pattern": "^([a-z]+)+$"}}}).to_string(),
             "lie=double" => {
                 let mut defs = json!({});
                 for index in 0..60 {
