@@ -34,6 +34,7 @@ mod wasm;
 pub use digest::{Algorithm, ContentDigest};
 pub use error::RegistryError;
 pub use gate::{Action, Caller, Decision, Gate, GateError};
+pub use http::VERSION;
 pub use inspector::{Inspector, InspectorError, Upload};
 pub use limits::Limits;
 pub use name::{NameError, Reference, Repository, Tag};

@@ -142,7 +142,7 @@ impl Inner {
             Some((first, record)) if first.digest == *digest => Ok(Some(record)),
             None => Ok(None),
             Some((first, _)) => Err(RegistryError::Denied(format!(
-                "version {tag} of `{repository}` is {} and stays so, even when it was deleted: push under another version",
+                "version {tag} of `{repository}` is {} and stays so, even when it was deleted; this is {digest}: push under another version",
                 first.digest
             ))),
         }

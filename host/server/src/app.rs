@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+use bootsplice_registry::Registry;
 use bootsplice_store::{RedbStore, Seal, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,8 @@ pub struct App {
     pub namespaces: Namespaces,
     /// Set once the engine and the stores are open.
     launches: OnceLock<Launches>,
+    /// Set before the host listens.
+    registry: OnceLock<Registry>,
     /// Cancelled when the host shall end. Long work selects on it.
     pub shutdown: CancellationToken,
 }
@@ -86,6 +89,7 @@ impl AppState {
             generators,
             namespaces,
             launches: OnceLock::new(),
+            registry: OnceLock::new(),
             shutdown: CancellationToken::new(),
         })))
     }
@@ -95,6 +99,16 @@ impl App {
     /// Gives the host its launches, once.
     pub fn set_launches(&self, launches: Launches) {
         let _ = self.launches.set(launches);
+    }
+
+    /// Gives the host its registry, once.
+    pub fn set_registry(&self, registry: Registry) {
+        let _ = self.registry.set(registry);
+    }
+
+    /// The registry. None: the host was put together without one.
+    pub fn registry(&self) -> Option<&Registry> {
+        self.registry.get()
     }
 
     /// The launches; not before the host is whole.

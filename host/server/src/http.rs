@@ -27,7 +27,11 @@ pub struct RequestId(pub String);
 /// The host's whole HTTP service.
 pub fn service(app: AppState, routes: Vec<Route>) -> Router {
     let body = usize::try_from(app.config.limits.body.0).unwrap_or(usize::MAX);
-    router(app.clone(), routes)
+    let mut service = router(app.clone(), routes);
+    if let Some(registry) = app.registry() {
+        service = service.merge(registry.router());
+    }
+    service
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(body))
         .layer(from_fn_with_state(app, around))
@@ -55,7 +59,11 @@ async fn around(State(app): State<AppState>, mut request: Request, next: Next) -
     // `Router::layer` runs after routing, so the matched row is known here.
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).instrument(span.clone()).await;
-    let mut response = problematic(response, &id).await;
+    let mut response = if is_own(&response) {
+        response
+    } else {
+        problematic(response, &id).await
+    };
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -72,6 +80,13 @@ async fn around(State(app): State<AppState>, mut request: Request, next: Next) -
         }
     });
     response
+}
+
+/// Whether it is the registry's, whose errors the distribution specification writes.
+fn is_own(response: &Response) -> bool {
+    response
+        .headers()
+        .contains_key(bootsplice_registry::VERSION)
 }
 
 /// A caller's own id is taken when it is short and plain, so that logs cannot be forged with it.

@@ -7,6 +7,7 @@
 //! | [`auth`], [`secret`], [`keys`] | who may do what; what nobody may see; who signs |
 //! | [`profile`] | documents, their faults, their versions |
 //! | [`plugins`], [`usage`], [`upgrade`] | generators: built in and pushed, who uses them, what another release changes |
+//! | [`registry`] | where plugins are pushed to and pulled from |
 //! | [`launch`] | launches, from the request to the sealed volume |
 //! | [`lock`] | lock files, their differences, bills of materials and known vulnerabilities |
 //! | [`local`] | profiles resolved and run on this machine, without a host |
@@ -39,6 +40,7 @@ pub mod openapi;
 pub mod plugins;
 pub mod problem;
 pub mod profile;
+pub mod registry;
 pub mod route;
 pub mod secret;
 pub mod serve;

@@ -8,6 +8,8 @@
 //! | `keys/` | signing keys (RFC 0006) |
 //! | `plugins/` | compiled generators |
 //! | `blobs/` | artefacts and layers, by digest |
+//! | `registry/` | what was pushed to the registry, by digest |
+//! | `uploads/` | what is being pushed; empty while the host is down |
 //! | `cache/` | verified blocks; may be deleted at any time while the host is down |
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -43,7 +45,14 @@ impl StateDirectory {
         builder.create(root).map_err(refused(root))?;
         let root = root.canonicalize().map_err(refused(root))?;
         let state = Self { root };
-        for directory in [state.keys(), state.plugins(), state.blobs(), state.cache()] {
+        for directory in [
+            state.keys(),
+            state.plugins(),
+            state.blobs(),
+            state.registry(),
+            state.uploads(),
+            state.cache(),
+        ] {
             builder.create(&directory).map_err(refused(&directory))?;
         }
         Ok(state)
@@ -75,6 +84,14 @@ impl StateDirectory {
 
     pub fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
+    }
+
+    pub fn registry(&self) -> PathBuf {
+        self.root.join("registry")
+    }
+
+    pub fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
     }
 
     pub fn cache(&self) -> PathBuf {

@@ -23,6 +23,9 @@ use crate::gate::{Action, Caller};
 use crate::path::{Endpoint, Query};
 use crate::registry::{Inner, Registry};
 
+/// On every answer below `/v2/`.
+pub const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
 /// A request whose path and caller are known and whose action is allowed.
 struct Call {
     inner: Arc<Inner>,
@@ -49,10 +52,9 @@ async fn answer(State(registry): State<Registry>, request: Request) -> Response 
     let (parts, body) = request.into_parts();
     let answered = dispatch(registry, parts, body).await;
     let mut response = answered.unwrap_or_else(RegistryError::into_response);
-    response.headers_mut().insert(
-        HeaderName::from_static("docker-distribution-api-version"),
-        header::HeaderValue::from_static("registry/2.0"),
-    );
+    response
+        .headers_mut()
+        .insert(VERSION, header::HeaderValue::from_static("registry/2.0"));
     response
 }
 

@@ -17,6 +17,7 @@ use crate::config::{Config, Tls};
 use crate::launch::Launches;
 use crate::log::{LogFormat, start};
 use crate::plugins::Installed;
+use crate::registry;
 use crate::serve::{Server, asked_to_stop};
 use crate::state::write_private;
 
@@ -102,6 +103,9 @@ async fn host(config: Config) -> anyhow::Result<()> {
     let installed = Installed::open(&parts).await?;
     let app = AppState::new(parts, Arc::new(installed.clone()))?;
     first_token(&app).await?;
+    let (owner, plugins) = (app.clone(), installed.clone());
+    let registry = tokio::task::spawn_blocking(move || registry::open(&owner, &plugins)).await??;
+    app.set_registry(registry.clone());
     // Bound before the long work, so that a taken port is said at once.
     let server = Server::bind(app.clone(), crate::api::table())?;
     installed.install_directory(&app.config).await?;
@@ -114,6 +118,7 @@ async fn host(config: Config) -> anyhow::Result<()> {
         tracing::info!(launches = resumed, "interrupted launches are taken up");
     }
     tokio::spawn(launches.keep_up());
+    tokio::spawn(registry::keep_up(app.clone(), registry));
     let scheme = if app.config.tls.is_some() {
         "https"
     } else {
