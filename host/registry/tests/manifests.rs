@@ -1,5 +1,7 @@
 //! end-3, end-7 to end-9, end-12: manifests, tags and referrers; components and their inspector; what nothing refers to.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::Duration;

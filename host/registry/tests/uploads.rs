@@ -1,5 +1,7 @@
 //! end-2, end-4 to end-6, end-10, end-11, end-13, end-14: how blobs come in, are read and go.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::time::Duration;

@@ -41,7 +41,7 @@ pub struct Clockwork {
     next: AtomicU64,
 }
 
-/// `Bearer NAME` (or `Basic dTpw`, `u:p`) is the tenant `NAME`. Nobody may push to `locked/…`, and `private/…` is there for `acme` alone.
+/// `Bearer NAME` is the tenant `NAME`. Nobody may push to `locked/…`, and `private/…` is there for `acme` alone.
 #[derive(Debug)]
 struct Door;
 
@@ -126,7 +126,6 @@ impl Gate for Door {
         let text = authorization.unwrap_or_default();
         let name = match text.strip_prefix("Bearer ") {
             Some(name) if !name.is_empty() => name,
-            _ if text == "Basic dTpw" => "u",
             _ => return Err(GateError::Unauthenticated("send a token".into())),
         };
         Ok(Arc::new(Visitor(name.to_owned())))
