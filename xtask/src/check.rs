@@ -90,10 +90,30 @@ pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
 
 /// A program of a cargo tool, built when it is missing.
 pub fn tool(phases: &mut Phases, package: &str, program: &str) -> Result<PathBuf> {
+    tool_in(phases, package, program, "release")
+}
+
+/// The same built with a profile of one's choice: `dev` where the build takes longer than the program will ever run.
+pub fn tool_in(
+    phases: &mut Phases,
+    package: &str,
+    program: &str,
+    profile: &str,
+) -> Result<PathBuf> {
     let path = tools().join("bin").join(program);
     if !path.is_file() {
         phases.run(&format!("build {package}"), || {
-            let mut install = run::command("cargo", &["install", "--locked", package, "--root"]);
+            let mut install = run::command(
+                "cargo",
+                &[
+                    "install",
+                    "--locked",
+                    package,
+                    "--profile",
+                    profile,
+                    "--root",
+                ],
+            );
             install
                 .arg(tools())
                 .env("CARGO_TARGET_DIR", tools().join("build"));

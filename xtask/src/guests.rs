@@ -29,7 +29,7 @@ const APART: &[&str] = &[
 ];
 
 /// Where pip's requirements stand.
-const REQUIREMENTS: [&str; 3] = ["sdk/python", "sdk/go", "sdk/c"];
+const REQUIREMENTS: [&str; 4] = ["sdk/python", "sdk/go", "sdk/c", "tests/clients"];
 
 /// A component, and the directories that it is made of.
 struct Guest {
@@ -164,7 +164,7 @@ fn python(phases: &mut Phases) -> Result<()> {
         setup::packages(phases, &[("python3-venv", "/nonexistent")])?;
     }
     phases.run(
-        "install componentize-py, Go and Zig into target/venv",
+        "install componentize-py, Go, Zig and oras into target/venv",
         || {
             run::quiet(run::command(
                 "python3",

@@ -7,6 +7,7 @@ mod bench;
 mod bindings;
 mod build;
 mod check;
+mod clients;
 mod deb;
 mod demo;
 mod fuzz;
@@ -116,6 +117,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
     match chore {
         Chore::Setup => {
             setup::everything(phases)?;
+            clients::setup(phases)?;
             guests::setup(phases)
         }
         Chore::Build => {
@@ -147,6 +149,7 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         }
         Chore::Test { arguments } => {
             setup::everything(phases)?;
+            clients::setup(phases)?;
             build::everything(phases)?;
             guests::build(phases)?;
             image::make(phases)?;

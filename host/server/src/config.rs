@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::auth::Tenant;
+use crate::auth::{Namespace, Tenant};
 use crate::size::ByteSize;
 
 /// Everything an operator can decide.
@@ -52,6 +52,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     pub sinks: Vec<Sink>,
     pub grants: Vec<Grant>,
+    /// Namespaces whose plugins must be signed before profiles may take them up.
+    pub signatures: Vec<Signatures>,
     /// Private networks that generators may reach all the same, for mirrors of one's own: `10.1.0.0/16`.
     pub private_networks: Vec<String>,
     pub fetch: Fetch,
@@ -97,6 +99,18 @@ pub struct Grant {
     pub tenant: Option<Tenant>,
     /// Prefixes of URLs: `https://deb.debian.org/`, `file:///srv/team/`, `s3://team/`.
     pub urls: Vec<Url>,
+}
+
+/// Who must have signed the plugins of a namespace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signatures {
+    pub namespace: Namespace,
+    /// PEM files of public keys, ECDSA P-256 or Ed25519. In messages a key has its file's name.
+    pub keys: Vec<PathBuf>,
+    /// How many of them must have signed. None: all.
+    #[serde(default)]
+    pub threshold: Option<usize>,
 }
 
 /// How generators' fetches reach the network.
@@ -176,6 +190,7 @@ impl Default for Config {
             tls: None,
             sinks: Vec::new(),
             grants: Vec::new(),
+            signatures: Vec::new(),
             private_networks: Vec::new(),
             fetch: Fetch::default(),
             limits: Limits::default(),

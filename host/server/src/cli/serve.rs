@@ -106,6 +106,7 @@ async fn host(config: Config) -> anyhow::Result<()> {
     let (owner, plugins) = (app.clone(), installed.clone());
     let registry = tokio::task::spawn_blocking(move || registry::open(&owner, &plugins)).await??;
     app.set_registry(registry.clone());
+    installed.signatures().look_in(registry.clone());
     // Bound before the long work, so that a taken port is said at once.
     let server = Server::bind(app.clone(), crate::api::table())?;
     installed.install_directory(&app.config).await?;

@@ -145,5 +145,6 @@ fn generator(plugin: &Plugin) -> Generator {
         config_schema: Arc::new(descriptor.config_schema.clone()),
         secrets: descriptor.capabilities.secrets.clone(),
         yanked: None,
+        unsigned: None,
     }
 }

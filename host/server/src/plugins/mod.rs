@@ -6,6 +6,7 @@
 //! | [`directory`] | built-in generators, from a directory |
 //! | [`inspect`] | pushed plugins: what an upload must show before it can be used |
 //! | [`namespaces`], [`grants`] | who pushes and sees what; what a pushed plugin may reach |
+//! | [`signatures`] | which keys must have signed before a profile takes a release up |
 //! | [`state`] | yanked, taken back, deleted |
 //! | [`fetch`] | what the configuration means for the fetch layer |
 //!
@@ -18,6 +19,7 @@ pub mod inspect;
 pub mod namespaces;
 pub mod release;
 pub mod shelf;
+pub mod signatures;
 pub mod state;
 
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ use self::grants::PluginGrants;
 use self::namespaces::Namespaces;
 use self::release::Release;
 use self::shelf::Shelf;
+use self::signatures::Signatures;
 use crate::app::Parts;
 use crate::auth::Tenant;
 use crate::clock::Clock;
@@ -52,6 +55,7 @@ pub struct Installed {
     shelf: Arc<RwLock<Shelf>>,
     namespaces: Namespaces,
     grants: PluginGrants,
+    signatures: Signatures,
     inspecting: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -75,6 +79,7 @@ impl Installed {
             shelf: Arc::new(RwLock::new(shelf)),
             namespaces: Namespaces::new(store.clone(), clock.clone()),
             grants: PluginGrants::new(store.clone(), clock.clone()),
+            signatures: Signatures::open(&parts.config.signatures)?,
             inspecting: Arc::default(),
             store,
             clock,
@@ -87,6 +92,10 @@ impl Installed {
 
     pub fn grants(&self) -> &PluginGrants {
         &self.grants
+    }
+
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
     }
 
     pub fn namespaces(&self) -> &Namespaces {
@@ -185,7 +194,12 @@ impl Generators for Installed {
         if !self.sees(tenant, &reference.name).await? {
             return Ok(None);
         }
-        Ok(self.shelf.read().find(reference).map(Generator::from))
+        let Some(release) = self.shelf.read().find(reference).cloned() else {
+            return Ok(None);
+        };
+        let mut generator = Generator::from(&release);
+        generator.unsigned = self.signatures.missing(&release).await?;
+        Ok(Some(generator))
     }
 
     async fn list(&self, tenant: &Tenant) -> Result<Vec<Generator>, GeneratorsError> {
@@ -271,6 +285,7 @@ mod tests {
             config_schema: Arc::new(Value::Bool(true)),
             secrets: Vec::new(),
             yanked: None,
+            unsigned: None,
         };
         let message = "unreachable; its last words: panicked at src/lib.rs:12:5".into();
         let faults = judged(&generator, Err(GeneratorError::Trap { message })).unwrap();

@@ -125,6 +125,7 @@ impl From<&Release> for Generator {
             config_schema: release.config_schema.clone(),
             secrets: release.secrets.clone(),
             yanked: release.yanked.as_ref().map(|yank| yank.reason.clone()),
+            unsigned: None,
         }
     }
 }

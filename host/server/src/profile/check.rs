@@ -292,18 +292,21 @@ impl Checker<'_> {
         }
         let found = self.generators.find(self.tenant, &reference).await?;
         if let Some(generator) = &found
-            && let Some(reason) = &generator.yanked
             && pinned.is_none()
+            && let Some((code, why)) = barred(generator)
         {
-            let detail = format!("`{}` was yanked: {reason}", generator.reference());
+            let detail = format!("`{}` {why}", generator.reference());
             let all = self.generators.list(self.tenant).await?;
-            let mut others = all
-                .iter()
-                .filter(|other| other.name == generator.name && other.yanked.is_none())
-                .map(Generator::reference);
-            let mut fault = Fault::new(&pointer, "yanked-generator", detail);
-            if let Some(other) = others.next() {
-                fault = fault.hint(format!("use `{other}`"));
+            let other = all.iter().find(|other| {
+                other.name == generator.name
+                    && other.yanked.is_none()
+                    && other.digest != generator.digest
+            });
+            let mut fault = Fault::new(&pointer, code, detail);
+            if let Some(other) = other {
+                fault = fault.hint(format!("use `{}`", other.reference()));
+            } else if generator.unsigned.is_some() {
+                fault = fault.hint("who holds the keys signs it: `bootsplice plugin sign`");
             }
             self.fault(fault);
             return Ok(None);
@@ -568,6 +571,16 @@ fn prefixed(fault: Fault, with: &str) -> Fault {
         pointer: format!("{with}{}", fault.pointer),
         ..fault
     }
+}
+
+/// Why no new revision of a profile may use a generator: code, and what comes behind its name.
+fn barred(generator: &Generator) -> Option<(&'static str, String)> {
+    if let Some(reason) = &generator.yanked {
+        return Some(("yanked-generator", format!("was yanked: {reason}")));
+    }
+    let missing = generator.unsigned.as_ref()?;
+    let why = format!("is not signed as its namespace asks: {missing}");
+    Some(("unsigned-generator", why))
 }
 
 fn name_of(stage: Stage) -> &'static str {

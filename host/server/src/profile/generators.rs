@@ -29,6 +29,8 @@ pub struct Generator {
     pub secrets: Vec<String>,
     /// Why no new revision of a profile may use it.
     pub yanked: Option<String>,
+    /// Which signatures are missing before a new revision of a profile may use it. Told by [`Generators::find`] alone.
+    pub unsigned: Option<String>,
 }
 
 /// The installed generators. Answers are about what is installed now.

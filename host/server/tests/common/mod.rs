@@ -183,6 +183,7 @@ fn generator(name: &str, stage: Stage, config_schema: Value) -> Generator {
         config_schema: Arc::new(config_schema),
         secrets: vec!["/secrets/*".to_owned()],
         yanked: None,
+        unsigned: None,
     }
 }
 
