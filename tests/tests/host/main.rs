@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apt;
+mod author;
 mod crash;
 mod disk;
 mod http;

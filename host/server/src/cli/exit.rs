@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::author::AuthorError;
 use crate::client::ClientError;
 use crate::keys::KeyError;
 use crate::problem::ProblemBody;
@@ -86,6 +87,21 @@ impl From<ClientError> for Failure {
             message,
             problem,
         }
+    }
+}
+
+impl From<AuthorError> for Failure {
+    fn from(error: AuthorError) -> Self {
+        let code = match &error {
+            AuthorError::NotFound(_) => Code::NotFound,
+            AuthorError::Exists(_) => Code::Conflict,
+            AuthorError::Invalid(_) => Code::Invalid,
+            AuthorError::Tool(_) | AuthorError::Io { .. } | AuthorError::Machine(_) => {
+                Code::Failure
+            }
+            AuthorError::Problem(problem) => return Self::from(problem.body("")),
+        };
+        Self::new(code, error.to_string())
     }
 }
 

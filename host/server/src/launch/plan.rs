@@ -266,7 +266,7 @@ fn planned_step(
 }
 
 /// An action in a line; values of environments stay out, for they may be secrets.
-fn describe(action: &Action) -> String {
+pub fn describe(action: &Action) -> String {
     match action {
         Action::Edit(edit) => format!("edit {} ({} changes)", edit.file, edit.changes.len()),
         Action::Run(command) => {

@@ -16,6 +16,8 @@ pub struct Reach {
     pub policy: FetchPolicy,
     /// What the user grants: also `file:` and buckets, which nothing else grants.
     pub granted: Vec<UrlPrefix>,
+    /// Whether a generator has every web address that it asks for: for its author, who grants to nobody else.
+    pub wishes: bool,
 }
 
 // === impl Reach ===
@@ -34,6 +36,9 @@ impl Reach {
         let offered: Vec<UrlPrefix> = own.chain(self.granted.iter().cloned()).collect();
         let mut granted: Vec<UrlPrefix> = Vec::new();
         for wish in plugin.fetch_in(config) {
+            if self.wishes && wish.starts_with("http") {
+                granted.extend(UrlPrefix::parse(&wish).ok());
+            }
             granted.extend(offered.iter().filter_map(|prefix| prefix.meet(&wish)));
         }
         granted.sort_by(|a, b| a.url().as_str().cmp(b.url().as_str()));

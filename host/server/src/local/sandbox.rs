@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bootsplice_content::Digest;
+use bootsplice_engine::clock::{Clock, system_clock};
 use bootsplice_engine::fetch::FetchPolicy;
 use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Plugin};
 use bytes::Bytes;
@@ -29,6 +30,16 @@ impl Sandbox {
         fetch: FetchPolicy,
         progress: Arc<Progress>,
     ) -> anyhow::Result<Self> {
+        Self::open_at(places, fetch, progress, system_clock())
+    }
+
+    /// With a clock of its own: a test's runs see the time that the test says.
+    pub fn open_at(
+        places: &Places,
+        fetch: FetchPolicy,
+        progress: Arc<Progress>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let cache = &places.cache;
         std::fs::create_dir_all(cache)
             .with_context(|| format!("cannot make the cache directory `{}`", cache.display()))?;
@@ -40,6 +51,7 @@ impl Sandbox {
         let mut config = EngineConfig::new(cache, &places.compiler, seen);
         config.places = 4;
         config.fetch = fetch;
+        config.clock = clock;
         Ok(Self {
             engine: Engine::open(config)?,
             progress,

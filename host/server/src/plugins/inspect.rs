@@ -4,30 +4,19 @@
 //! version against the place it was pushed to; the schema and every example, first by the schema, then by the plugin's own `validate`. What is refused
 //! leaves nothing behind. A version is what it was when it was first pushed, for ever: also when it was deleted in between.
 
-use std::time::Duration;
-
 use bootsplice_content::Digest;
-use bootsplice_engine::contract::Severity;
 use bootsplice_engine::{EngineError, Plugin};
 use bootsplice_store::{Document, StoreError, Transaction};
 use bytes::Bytes;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::Installed;
 use super::release::{Pusher, Release};
 use super::shelf::{Tag, tag_key};
+use super::{Installed, judge};
 use crate::auth::Namespace;
 use crate::problem::Fault;
 use crate::profile::{PluginName, is_tag};
-
-/// Most examples of one plugin.
-const EXAMPLES: usize = 32;
-/// What all examples together may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The only dialect of JSON Schema that hosts read.
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// An upload and where it was pushed to.
 pub struct Upload<'a> {
@@ -77,12 +66,9 @@ impl From<StoreError> for InspectError {
 
 impl From<EngineError> for InspectError {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Refused(why) => refused("", "no-plugin", why),
-            EngineError::Describe(error) => {
-                refused("", error.code(), format!("`describe`: {error}"))
-            }
-            other => Self::Host(other.to_string()),
+        match judge::refusal(error) {
+            Ok(fault) => Self::Refused(vec![fault]),
+            Err(error) => Self::Host(error.to_string()),
         }
     }
 }
@@ -155,72 +141,12 @@ impl Installed {
             let fault = Fault::new("/version", "other-version", detail);
             faults.push(fault.hint(format!("push it as {}", descriptor.version)));
         }
-        match Version::parse(&descriptor.version) {
-            Ok(own) if own.build.is_empty() => {}
-            _ => faults.push(Fault::new(
-                "/version",
-                "invalid-version",
-                format!(
-                    "`{}` is no semantic version without build metadata: a tag must be able to hold it",
-                    descriptor.version
-                ),
-            )),
-        }
-        if let Some(other) = descriptor
-            .config_schema
-            .get("$schema")
-            .and_then(Value::as_str)
-            && other.trim_end_matches('#') != DIALECT
-        {
-            let shown: String = other.chars().take(100).collect();
-            let detail = format!("`{shown}` is not JSON Schema 2020-12");
-            let fault = Fault::new("/config-schema/$schema", "other-dialect", detail);
-            faults.push(fault.hint(format!("write `{DIALECT}`, or nothing")));
-        }
-        if descriptor.examples.len() > EXAMPLES {
-            let detail = format!("{} examples; at most {EXAMPLES}", descriptor.examples.len());
-            faults.push(Fault::new("/examples", "too-many", detail));
-        } else {
-            let told = tokio::time::timeout(PATIENCE, self.examples(&plugin)).await;
-            faults.extend(told.unwrap_or_else(|_| {
-                let detail = format!(
-                    "`validate` did not judge all examples within {} s",
-                    PATIENCE.as_secs()
-                );
-                vec![Fault::new("/examples", "too-slow", detail)]
-            }));
-        }
+        faults.extend(judge::faults(&self.engine, &plugin).await);
         if faults.is_empty() {
             Ok(plugin)
         } else {
             Err(InspectError::Refused(faults))
         }
-    }
-
-    /// What the plugin itself says about its examples. That their schema allows them was seen when it was installed.
-    async fn examples(&self, plugin: &Plugin) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (index, example) in plugin.descriptor().examples.iter().enumerate() {
-            let at = format!("/examples/{index}");
-            let found = self.engine.validate(plugin, None, &example.config).await;
-            match found {
-                Ok(found) => {
-                    let errors = found
-                        .into_iter()
-                        .filter(|finding| finding.severity == Severity::Error);
-                    faults.extend(errors.map(|finding| {
-                        let pointer = format!("{at}/config{}", finding.pointer);
-                        let detail = format!("example `{}`: {}", example.title, finding.message);
-                        Fault::new(pointer, &finding.code, detail)
-                    }));
-                }
-                Err(error) => {
-                    let detail = format!("example `{}`: `validate`: {error}", example.title);
-                    faults.push(Fault::new(at, error.code(), detail));
-                }
-            }
-        }
-        faults
     }
 
     async fn record(

@@ -5,6 +5,7 @@
 //! | [`release`], [`shelf`] | one release as it is recorded; which one a reference means |
 //! | [`directory`] | built-in generators, from a directory |
 //! | [`inspect`] | pushed plugins: what an upload must show before it can be used |
+//! | [`judge`] | what of that is the same on its author's machine |
 //! | [`namespaces`], [`grants`] | who pushes and sees what; what a pushed plugin may reach |
 //! | [`signatures`] | which keys must have signed before a profile takes a release up |
 //! | [`state`] | yanked, taken back, deleted |
@@ -16,6 +17,7 @@ pub mod directory;
 pub mod fetch;
 pub mod grants;
 pub mod inspect;
+pub mod judge;
 pub mod namespaces;
 pub mod release;
 pub mod shelf;

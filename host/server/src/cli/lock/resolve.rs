@@ -183,7 +183,14 @@ impl Machine {
             .flat_map(|grant| &grant.urls)
             .filter_map(|url| bootsplice_engine::grant::UrlPrefix::parse(url.as_str()).ok())
             .collect();
-        Ok((self.places(&config)?, Reach { policy, granted }))
+        Ok((
+            self.places(&config)?,
+            Reach {
+                policy,
+                granted,
+                wishes: false,
+            },
+        ))
     }
 
     fn places(&self, config: &Config) -> anyhow::Result<Places> {

@@ -1,13 +1,21 @@
 //! `bootsplice plugin`: one file per subcommand.
 
+mod build;
+mod check;
+mod dev;
 mod grant;
+mod inspect;
 mod list;
 mod namespace;
+mod new;
 mod push;
 mod reference;
 mod registry;
+mod run;
 mod show;
+mod shown;
 mod sign;
+mod test;
 mod upgrade;
 mod usage;
 mod workplace;
@@ -20,6 +28,13 @@ use super::{Failure, Global, Output};
 #[derive(Subcommand)]
 pub enum Plugin {
     List(list::List),
+    New(new::New),
+    Build(build::Build),
+    Check(check::Check),
+    Inspect(inspect::Inspect),
+    Run(Box<run::Run>),
+    Test(test::Test),
+    Dev(Box<dev::Dev>),
     Push(push::Push),
     Sign(sign::Sign),
     Verify(sign::Verify),
@@ -38,6 +53,13 @@ pub enum Plugin {
 impl Plugin {
     pub async fn run(self, global: &Global, output: &Output) -> Result<(), Failure> {
         match self {
+            Self::New(new) => new.run(output),
+            Self::Build(build) => build.run(output).await,
+            Self::Test(test) => test.run(output).await,
+            Self::Dev(dev) => dev.run(output).await,
+            Self::Check(check) => check.run(output).await,
+            Self::Inspect(inspect) => inspect.run(output).await,
+            Self::Run(run) => run.run(output).await,
             Self::Push(push) => push.run(global, output).await,
             Self::Sign(sign) => sign.run(global, output).await,
             Self::Verify(verify) => verify.run(global, output).await,

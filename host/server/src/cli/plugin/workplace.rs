@@ -25,11 +25,13 @@ pub struct Workplace {
 impl Workplace {
     /// The sandbox of this machine, with what generators may fetch in it.
     pub fn open(&self, fetch: FetchPolicy) -> Result<Sandbox, Failure> {
-        let places = Places::of_user(
-            PathBuf::new(),
-            self.compiler.as_deref(),
-            self.cache.as_deref(),
-        )?;
+        let places = self.places(PathBuf::new())?;
         Ok(Sandbox::open(&places, fetch, Progress::start())?)
+    }
+
+    /// Where things are, with other generators in `plugins`.
+    pub fn places(&self, plugins: PathBuf) -> Result<Places, Failure> {
+        let (compiler, cache) = (self.compiler.as_deref(), self.cache.as_deref());
+        Ok(Places::of_user(plugins, compiler, cache)?)
     }
 }
