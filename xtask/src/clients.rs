@@ -1,4 +1,5 @@
-//! Other people's clients of OCI registries, for the tests of ours: wkg and skopeo here, oras with the languages' tools.
+//! Other people's clients of OCI registries, for the tests of ours: wkg and skopeo here, oras with the languages' tools. And Debian's
+//! registry, to be compared with.
 
 use anyhow::Result;
 
@@ -11,6 +12,7 @@ pub fn setup(phases: &mut Phases) -> Result<()> {
     setup::packages(
         phases,
         &[
+            ("docker-registry", "/usr/bin/docker-registry"),
             ("openssl", "/usr/bin/openssl"),
             ("skopeo", "/usr/bin/skopeo"),
         ],

@@ -17,6 +17,7 @@ mod place;
 mod plugins;
 mod refusals;
 mod registry;
+mod registry_twin;
 mod secrets;
 mod sharing;
 mod signatures;

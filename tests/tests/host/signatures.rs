@@ -19,8 +19,7 @@ steps:
     use: acme/timers@0.1.0
     at: base
     with:
-      timers:
-        - { name: backup, on_calendar: daily, command: [/usr/bin/true] }
+      timers: { backup: "daily | root | /usr/bin/true" }
 "#;
 
 fn wkg(host: &Host, directory: &Path) -> Result<Command> {
@@ -136,6 +135,11 @@ fn an_unsigned_component_is_used_by_no_new_profile_until_both_keys_have_signed_a
         sign.args(["--output", "json", "plugin", "sign", COMPONENT, "--key"]);
         told(sign.arg(key(name, "key")))
     };
+    let state = || -> Result<Value> {
+        let mut show = host.command()?;
+        Ok(told(show.args(["--output", "json", "plugin", "show", COMPONENT]))?["state"].take())
+    };
+    assert_eq!(state()?, "unsigned");
     let refused = put()?;
     assert_eq!(refused.status.code(), Some(7));
     let said = String::from_utf8(refused.stderr)?;
@@ -160,6 +164,7 @@ fn an_unsigned_component_is_used_by_no_new_profile_until_both_keys_have_signed_a
     assert_eq!(verify.output()?.status.code(), Some(4));
     assert_eq!(sign("grace")?["signatures"], 2);
     quiet(&mut verify)?;
+    assert_eq!(state()?, "active");
     let taken = put()?;
     assert!(
         taken.status.success(),

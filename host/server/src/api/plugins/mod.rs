@@ -47,21 +47,20 @@ async fn list(
     let window = paging.window()?;
     let installed = &app.launches()?.installed;
     let all = installed.releases(&caller.tenant).await?;
-    let mut plugins: Vec<_> = all
-        .into_iter()
-        .map(|(release, tags)| PluginSummary::of(&release, tags))
-        .collect();
     let start = match &window.after {
         None => 0,
-        Some(after) => plugins
+        Some(after) => all
             .iter()
-            .position(|plugin| plugin.cursor() == *after)
-            .map_or(plugins.len(), |at| at + 1),
+            .position(|(release, _)| PluginSummary::cursor(release) == *after)
+            .map_or(all.len(), |at| at + 1),
     };
-    plugins.drain(..start);
-    let more = plugins.len() > window.limit;
-    plugins.truncate(window.limit);
-    let next = plugins.last().filter(|_| more).map(PluginSummary::cursor);
+    let more = all.len() - start > window.limit;
+    let mut plugins = Vec::new();
+    let mut next = None;
+    for (release, tags) in all.into_iter().skip(start).take(window.limit) {
+        next = more.then(|| PluginSummary::cursor(&release));
+        plugins.push(PluginSummary::of(installed, &release, tags).await?);
+    }
     Ok(axum::Json(PluginList { plugins, next }))
 }
 

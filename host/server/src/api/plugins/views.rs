@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::auth::Namespace;
+use crate::plugins::Installed;
 use crate::plugins::grants::Granted;
 use crate::plugins::release::{Pusher, Release, Yank};
 use crate::problem::{Kind, Problem};
@@ -27,7 +28,7 @@ pub struct PluginSummary {
     pub summary: String,
     /// When its steps run, unless the profile says otherwise.
     pub stage: Stage,
-    /// `active` or `yanked`.
+    /// `active`, `yanked`, or `unsigned` while signatures are missing.
     pub state: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -40,6 +41,9 @@ pub struct PluginSummary {
     pub pushed_by: Option<Pusher>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<Yank>,
+    /// Whose signatures are missing before a profile may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
 }
 
 /// A page of releases.
@@ -84,8 +88,18 @@ pub struct ExampleView {
 // === impl PluginSummary ===
 
 impl PluginSummary {
-    pub fn of(release: &Release, tags: Vec<String>) -> Self {
-        Self {
+    pub async fn of(
+        installed: &Installed,
+        release: &Release,
+        tags: Vec<String>,
+    ) -> Result<Self, Problem> {
+        let unsigned = installed.signatures().missing(release).await?;
+        let state = match (&release.yanked, &unsigned) {
+            (Some(_), _) => "yanked",
+            (None, Some(_)) => "unsigned",
+            (None, None) => "active",
+        };
+        Ok(Self {
             name: release.plugin().to_string(),
             namespace: release.namespace.clone(),
             version: release.version.clone(),
@@ -93,21 +107,18 @@ impl PluginSummary {
             title: release.title.clone(),
             summary: release.summary.clone(),
             stage: release.stage,
-            state: if release.yanked.is_some() {
-                "yanked".to_owned()
-            } else {
-                "active".to_owned()
-            },
+            state: state.to_owned(),
             tags,
             installed: release.installed,
             pushed_by: release.pushed_by.clone(),
             yanked: release.yanked.clone(),
-        }
+            unsigned,
+        })
     }
 
     /// Where a list goes on after it.
-    pub fn cursor(&self) -> String {
-        format!("{}@{}", self.name, self.digest)
+    pub fn cursor(release: &Release) -> String {
+        format!("{}@{}", release.plugin(), release.digest)
     }
 }
 
@@ -127,7 +138,7 @@ impl PluginView {
             config: example.config.clone(),
         });
         Ok(Self {
-            summary: PluginSummary::of(release, installed.tags(&name, &digest)),
+            summary: PluginSummary::of(installed, release, installed.tags(&name, &digest)).await?,
             size: inspection.size,
             wit: inspection.wit.clone(),
             imports: inspection.imports.clone(),

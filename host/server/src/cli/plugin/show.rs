@@ -60,6 +60,9 @@ pub fn describe(view: &PluginView) -> String {
             yank.reason
         ));
     }
+    if let Some(missing) = &one.unsigned {
+        text.push_str(&format!("\nmay not be used yet: {missing}"));
+    }
     text.push_str(&format!("\nwants to fetch {}", listed(&view.wants_fetch)));
     text.push_str(&format!(
         "\nwants secrets at {}",
