@@ -40,6 +40,7 @@ pub mod openapi;
 pub mod plugins;
 pub mod problem;
 pub mod profile;
+pub mod recording;
 pub mod registry;
 pub mod route;
 pub mod secret;

@@ -15,6 +15,7 @@ mod memory;
 mod overlap;
 mod place;
 mod plugins;
+mod recordings;
 mod refusals;
 mod registry;
 mod registry_twin;

@@ -7,7 +7,7 @@ use bootsplice_content::{Digest, cbor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::launch::Launches;
 use crate::launch::content::StepProgress;
@@ -15,6 +15,15 @@ use crate::launch::live::Live;
 use crate::launch::record::{Launch, State as LaunchState};
 use crate::launch::request::{Instance, NamedTarget};
 use crate::launch::work::progress_json;
+
+/// Which of a launch's steps.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct StepOf {
+    /// Only this step of the profile. All when absent.
+    pub step: Option<String>,
+}
 
 /// A launch as it is told.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

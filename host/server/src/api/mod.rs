@@ -2,6 +2,7 @@
 
 mod etag;
 mod health;
+mod launch_recording;
 mod launch_view;
 mod launch_volume;
 mod launches;
@@ -39,6 +40,7 @@ pub fn table() -> Vec<Route> {
         health::routes(),
         launches::routes(),
         launch_volume::routes(),
+        launch_recording::routes(),
         locks::routes(),
         reports::routes(),
         profiles::routes(),

@@ -6,7 +6,7 @@
 //! | [`prepare`], [`lock`] | everything looked up and every step locked before anything is recorded |
 //! | [`content`], [`layers`], [`archive`] | the content track: generators, cached layers, signed archives |
 //! | [`work`], [`live`] | the stream track and the worker that joins both |
-//! | [`report`], [`events`], [`plan`], [`metrics`] | what others see |
+//! | [`report`], [`events`], [`plan`], [`recording`], [`metrics`] | what others see |
 //! | `upkeep` | what time takes away |
 
 pub mod archive;
@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod plan;
 pub mod prepare;
 pub mod record;
+pub mod recording;
 pub mod report;
 pub mod request;
 mod upkeep;
@@ -28,6 +29,7 @@ pub mod work;
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use bootsplice_blocks::{Cache, CacheConfig, DiskConfig, Origin, Patience, Volume, open_store};
@@ -82,6 +84,8 @@ pub struct Inner {
     reviving: KeyedLocks<String>,
     /// Launches that run at a time.
     places: Arc<Semaphore>,
+    /// Where recordings lie while they are made and sent.
+    recordings: PathBuf,
 }
 
 /// What launches need of their host. The host owns its launches, so they hold its parts and not itself.
@@ -154,6 +158,7 @@ impl Launches {
             resolving: KeyedLocks::default(),
             reviving: KeyedLocks::default(),
             places: Arc::new(Semaphore::new(config.limits.launches.max(1))),
+            recordings: fresh(app.state.root().join("recordings"))?,
         })))
     }
 
@@ -194,6 +199,15 @@ impl Launches {
         volumes.insert(key, Arc::downgrade(&volume));
         volume
     }
+}
+
+/// An empty directory: what an interrupted host left in it is gone.
+fn fresh(directory: PathBuf) -> std::io::Result<PathBuf> {
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => std::fs::create_dir(&directory)?,
+    }
+    Ok(directory)
 }
 
 /// The key behind report tokens: made once, kept sealed beside the records' key.

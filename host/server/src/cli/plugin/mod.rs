@@ -9,9 +9,11 @@ mod list;
 mod namespace;
 mod new;
 mod push;
+mod record;
 mod reference;
 mod registry;
 mod run;
+mod replay;
 mod show;
 mod shown;
 mod sign;
@@ -35,6 +37,8 @@ pub enum Plugin {
     Run(Box<run::Run>),
     Test(test::Test),
     Dev(Box<dev::Dev>),
+    Record(record::Record),
+    Replay(replay::Replay),
     Push(push::Push),
     Sign(sign::Sign),
     Verify(sign::Verify),
@@ -60,6 +64,8 @@ impl Plugin {
             Self::Check(check) => check.run(output).await,
             Self::Inspect(inspect) => inspect.run(output).await,
             Self::Run(run) => run.run(output).await,
+            Self::Record(record) => record.run(global, output).await,
+            Self::Replay(replay) => replay.run(output).await,
             Self::Push(push) => push.run(global, output).await,
             Self::Sign(sign) => sign.run(global, output).await,
             Self::Verify(verify) => verify.run(global, output).await,
