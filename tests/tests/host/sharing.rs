@@ -37,6 +37,18 @@ fn once<const N: usize>(generators: [&str; N]) -> BTreeMap<String, f64> {
     generators.map(|name| (name.to_owned(), 1.0)).into()
 }
 
+/// Every kind of call of a guest, and the seconds in all of them.
+fn calls(metrics: &BTreeMap<String, f64>) -> BTreeMap<&str, f64> {
+    let named = metrics
+        .iter()
+        .filter(|(name, _)| {
+            name.starts_with("bootsplice_generator_calls_total{")
+                || *name == "bootsplice_generator_seconds_total"
+        })
+        .map(|(name, value)| (name.as_str(), *value));
+    named.collect()
+}
+
 /// Digest and scope of every layer of a launch.
 fn layers(host: &Host, id: &str) -> Result<Vec<(String, String)>> {
     let manifest = get(host, &format!("/v1/launches/{id}/manifest"))?;
@@ -53,7 +65,7 @@ fn layers(host: &Host, id: &str) -> Result<Vec<(String, String)>> {
 }
 
 #[test]
-fn two_launches_share_every_layer_and_the_second_runs_no_generator() -> Result<()> {
+fn two_launches_share_every_layer_and_the_second_runs_no_instruction_of_a_guest() -> Result<()> {
     let place = Place::new()?;
     let host = place.start_with_plain()?;
     let one = post(&host, &to_file("i-1"))?;
@@ -65,6 +77,13 @@ fn two_launches_share_every_layer_and_the_second_runs_no_generator() -> Result<(
     assert_eq!(runs(&before, "shared"), once(["config", "data"]));
     assert_eq!(runs(&after, "shared"), once(["config", "data"]));
     assert_eq!(runs(&after, "instance"), once([]));
+    assert_eq!(
+        calls(&before),
+        calls(&after),
+        "validate, resolve and generate, and the time in them"
+    );
+    assert_eq!(calls(&before).len(), 5, "four calls and the seconds");
+    assert!(calls(&before).values().sum::<f64>() > 4.0, "two resolves, two generates");
     // The name is looked up anew by each launch; no block is.
     let read = counter(&after, "origin_bytes")? - counter(&before, "origin_bytes")?;
     assert!(

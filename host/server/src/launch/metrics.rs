@@ -6,6 +6,7 @@ use bootsplice_blocks::Cache;
 use bootsplice_engine::Engine;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -148,12 +149,29 @@ impl Collector for Elsewhere {
                 "Blocks hashed and found right",
                 blocks.verified_blocks,
             ),
-            ("generator_resolves", "Runs of resolve", engine.resolves),
         ];
         for (name, help, value) in whole {
             let counter = ConstCounter::new(value);
             let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
             counter.encode(metric)?;
+        }
+        let mut calls = encoder.encode_descriptor(
+            "generator_calls",
+            "Instances of generators made, by what was called",
+            None,
+            MetricType::Counter,
+        )?;
+        for (call, count) in [
+            ("describe", engine.describes),
+            ("validate", engine.validates),
+            ("resolve", engine.resolves),
+            (
+                "generate",
+                engine.shared_generates + engine.instance_generates,
+            ),
+        ] {
+            let labels = [("call", call)];
+            ConstCounter::new(count).encode(calls.encode_family(&labels)?)?;
         }
         let seconds = ConstCounter::new(engine.guest_time.as_secs_f64());
         let metric = encoder.encode_descriptor(
