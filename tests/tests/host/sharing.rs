@@ -83,7 +83,10 @@ fn two_launches_share_every_layer_and_the_second_runs_no_instruction_of_a_guest(
         "validate, resolve and generate, and the time in them"
     );
     assert_eq!(calls(&before).len(), 5, "four calls and the seconds");
-    assert!(calls(&before).values().sum::<f64>() > 4.0, "two resolves, two generates");
+    assert!(
+        calls(&before).values().sum::<f64>() > 4.0,
+        "two resolves, two generates"
+    );
     // The name is looked up anew by each launch; no block is.
     let read = counter(&after, "origin_bytes")? - counter(&before, "origin_bytes")?;
     assert!(
