@@ -171,7 +171,7 @@ fn what_lies_about_itself_or_breaks_its_own_rules_is_refused_with_every_fault() 
             "acme/timers",
             "0.1.0",
             patched(&honest, "\"minProperties\": 1", "\"minProperties\": 9")?,
-            "minProperties",
+            "breaks its own schema",
         ),
         (
             "acme/timers",
