@@ -162,7 +162,7 @@ fn what_an_author_gets_wrong_is_told_with_what_to_do() -> Result<()> {
         (vec!["new", "Bad", "--lang", "c"], 7, "a-z, 0-9"),
         (vec!["new", "timers", "--lang", "c"], 5, "there already"),
         (vec!["new", "x", "--lang", "cobol"], 2, "cobol"),
-        (vec!["test", project], 3, "plugin build"),
+        (vec!["test", project], 3, "there is no case"),
     ] {
         let told = desk.bad(&words)?;
         assert_eq!(told.0, code, "{words:?}: {}", told.1);
