@@ -232,8 +232,8 @@ mod tests {
                 "cobol",
             ),
             (
-                "[plugin]\nname = \"hello\"\nlanguage = \"go\"\n[build]\ncomand = []\n",
-                "comand",
+                "[plugin]\nname = \"hello\"\nlanguage = \"go\"\n[build]\ncommands = []\n",
+                "commands",
             ),
         ] {
             let told = project(text).1.unwrap_err().to_string();
