@@ -41,6 +41,17 @@ pub fn test(phases: &mut Phases, arguments: &[String]) -> Result<()> {
     phases.run("check the promises", || promises::check(&places::root()))
 }
 
+/// Minutes a language, so no part of [`test`].
+pub fn tutorials(phases: &mut Phases, language: Option<&str>) -> Result<()> {
+    phases.run("follow the tutorials", || {
+        let arguments = ["test", "-p", "bootsplice-tests", "--test", "tutorials"];
+        let mut tutorials = run::command("cargo", &arguments);
+        tutorials.args(["--no-fail-fast", "--", "--test-threads=1"]);
+        tutorials.args(language.map(|language| format!("the_{language}_tutorial")));
+        run::loud(tutorials)
+    })
+}
+
 /// Everything that reads the code without running it.
 pub fn lint(phases: &mut Phases, all: bool) -> Result<()> {
     phases.run("formatting", || {

@@ -93,6 +93,11 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Follow each tutorial of docs/plugins to the letter, up to a committed launch, and print how long each took
+    Tutorials {
+        /// Only those of this language: rust, python, javascript, go or c
+        language: Option<String>,
+    },
     /// Write docs/plugins/contract.md anew from the generators' contract
     Reference,
     /// Check that every row of docs/PROMISES.md names a test that exists
@@ -161,6 +166,12 @@ fn chore(chore: Chore, phases: &mut Phases) -> Result<()> {
         Chore::Oracle { requests, seed } => oracle::everything(phases, requests, seed),
         Chore::Bindings { check: true } => bindings::check(),
         Chore::Bindings { check: false } => bindings::write(),
+        Chore::Tutorials { language } => {
+            setup::everything(phases)?;
+            build::everything(phases)?;
+            guests::build(phases)?;
+            check::tutorials(phases, language.as_deref())
+        }
         Chore::Reference => reference::write(&places::root()),
         Chore::Promises => promises::check(&places::root()),
     }
