@@ -165,7 +165,7 @@ impl Plan {
                     true => vec!["zig".into()],
                     false => ["python3", "-m", "ziglang"].map(String::from).to_vec(),
                 };
-                words.extend(["cc", "@sdk/flags", "-o"].map(String::from));
+                words.extend(["cc", "@sdk/flags", "-Isdk/include", "-o"].map(String::from));
                 words.push(core);
                 words.extend(sources(directory, "src")?);
                 words.extend(sources(directory, "sdk/src")?);
@@ -388,7 +388,7 @@ mod tests {
         }
         let plan = Plan::of(&one).await.unwrap();
         let words = plan.words.join(" ");
-        let end = "cc @sdk/flags -o build/my-one.core.wasm src/a.c src/b.c sdk/src/z.c sdk/bindings/plugin.c";
+        let end = "cc @sdk/flags -Isdk/include -o build/my-one.core.wasm src/a.c src/b.c sdk/src/z.c sdk/bindings/plugin.c";
         assert!(words.ends_with(end), "{words}");
         assert!(plan.core);
     }
