@@ -187,6 +187,20 @@ impl Tape {
         }
     }
 
+    /// What the `resolve` at this place among a recording's began with. None while one is made, and where there is no such call.
+    pub fn begun(&self, resolve: usize) -> Option<Begun> {
+        let Mode::Replay { exchanges, .. } = &*self.mode.lock() else {
+            return None;
+        };
+        let mut resolves = exchanges
+            .iter()
+            .filter(|one| matches!(one.asked, Asked::Resolve { .. }));
+        match &resolves.nth(resolve)?.answer {
+            Answer::Given { value, .. } => serde_json::from_value(value.clone()).ok(),
+            Answer::Refused(_) => None,
+        }
+    }
+
     fn replays(&self) -> bool {
         matches!(&*self.mode.lock(), Mode::Replay { .. })
     }

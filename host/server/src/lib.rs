@@ -11,6 +11,8 @@
 //! | [`launch`] | launches, from the request to the sealed volume |
 //! | [`lock`] | lock files, their differences, bills of materials and known vulnerabilities |
 //! | [`local`] | profiles resolved and run on this machine, without a host |
+//! | [`made`] | what generators made, file by file |
+//! | [`recording`] | what came into a run, kept and run again |
 //! | [`app`], [`config`], [`state`] | a host put together |
 //! | [`serve`] | listening, TLS, the end |
 //! | [`client`], [`oci`], [`cli`] | the other side of the wire |
@@ -34,6 +36,7 @@ pub mod launch;
 pub mod local;
 pub mod lock;
 pub mod log;
+pub mod made;
 pub mod metrics;
 pub mod oci;
 pub mod openapi;

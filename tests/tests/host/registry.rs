@@ -187,6 +187,22 @@ fn a_component_that_is_pushed_can_be_used_and_another_under_its_version_is_denie
         .args(["plugin", "list", "--output", "json"])
         .output()?;
     assert!(good(listed)?.contains("acme"));
+    // What it is can be looked at where it lies.
+    let inspected = host
+        .command()?
+        .args(["plugin", "inspect", &reference, "--output", "json"])
+        .env("XDG_CACHE_HOME", place.dir.path().join("cache"))
+        .env("XDG_STATE_HOME", place.dir.path().join("state"))
+        .output()?;
+    let inspected: Value = serde_json::from_str(&good(inspected)?)?;
+    assert_eq!(inspected["descriptor"]["id"], "timers", "{inspected}");
+    let digest = inspected["manifest"].as_str().unwrap_or_default();
+    assert!(digest.starts_with("sha256:"), "{inspected}");
+    let nowhere = host
+        .command()?
+        .args(["plugin", "inspect", "acme/timers:9.9.9"])
+        .output()?;
+    assert_eq!(nowhere.status.code(), Some(3), "{nowhere:?}");
     let other = push(&places::component("config"))?;
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && said.contains("0.1.0"), "{said}");

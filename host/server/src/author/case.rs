@@ -1,12 +1,13 @@
 //! What a generator is run with: a configuration or a profile, a target, an instance.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bootsplice_content::Digest;
 use bootsplice_engine::blobs::Blob;
 use bootsplice_engine::contract::Instance;
+use bootsplice_engine::tape::Tape;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,11 +16,12 @@ use super::AuthorError;
 use crate::local::base::Base;
 use crate::lock::document::Target;
 use crate::problem::{Kind, Problem};
+use crate::recording::RecordingError;
 
 /// Largest document of a case.
 const LARGEST: u64 = 4 << 20;
 /// Pointers to the configuration of the only step of a profile made from one.
-const ONLY: &str = "/steps/0";
+pub const ONLY: &str = "/steps/0";
 
 /// One run's inputs.
 pub struct Case {
@@ -29,6 +31,8 @@ pub struct Case {
     pub of_config: bool,
     pub base: Base,
     pub instance: Instance,
+    /// What comes into the run comes from this recording, and nothing from the network.
+    pub recording: Option<PathBuf>,
 }
 
 /// `target.yaml`: the image that a case is for, as far as generators see it. Every key may be absent.
@@ -69,6 +73,7 @@ impl Case {
             of_config: true,
             base,
             instance: who.instance(plugin),
+            recording: None,
         }
     }
 
@@ -80,26 +85,38 @@ impl Case {
             of_config: false,
             base,
             instance,
+            recording: None,
         }
     }
 
-    /// Makes a problem's pointers lead into what the author wrote.
-    pub fn told(&self, mut problem: Problem) -> Problem {
-        if !self.of_config {
-            return problem;
-        }
-        for fault in &mut problem.faults {
-            let inside = fault.pointer.strip_prefix(ONLY).map(|rest| {
-                let config = rest.strip_prefix("/with");
-                config.unwrap_or_default().to_owned()
-            });
-            fault.pointer = inside.unwrap_or_default();
-        }
-        if problem.kind == Kind::InvalidProfile {
-            problem.kind = Kind::PlanRefused;
-        }
-        problem
+    /// Its recording, from the beginning.
+    pub fn replayed(&self) -> Result<Option<Arc<Tape>>, AuthorError> {
+        let tape = self.recording.as_ref().map(Tape::replay).transpose();
+        Ok(tape.map_err(RecordingError::from)?.map(Arc::new))
     }
+
+    /// Makes a problem's pointers lead into what the author wrote.
+    pub fn told(&self, problem: Problem) -> Problem {
+        match self.of_config {
+            true => of_config(problem),
+            false => problem,
+        }
+    }
+}
+
+/// Makes the pointers of a problem of the only step lead into its configuration.
+pub fn of_config(mut problem: Problem) -> Problem {
+    for fault in &mut problem.faults {
+        let inside = fault.pointer.strip_prefix(ONLY).map(|rest| {
+            let config = rest.strip_prefix("/with");
+            config.unwrap_or_default().to_owned()
+        });
+        fault.pointer = inside.unwrap_or_default();
+    }
+    if problem.kind == Kind::InvalidProfile {
+        problem.kind = Kind::PlanRefused;
+    }
+    problem
 }
 
 // === impl TargetFile ===

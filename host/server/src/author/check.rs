@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bootsplice_content::Digest;
 use bootsplice_engine::contract::Descriptor;
 use bootsplice_engine::{Inspection, MAX_COMPONENT};
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::AuthorError;
@@ -15,9 +17,12 @@ use crate::problem::Fault;
 /// A component that was looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The component's file.
+    /// The component's file, or its reference in a registry.
     pub file: String,
     pub size: u64,
+    /// In a registry: the digest of the manifest that names it, which is what signatures sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
     /// Absent when it is no plugin at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspection: Option<Inspection>,
@@ -43,10 +48,24 @@ impl Report {
     /// Compiles, describes and judges a component. An error is this machine's; what is wrong with the component is in the report.
     pub async fn of(sandbox: &Sandbox, subject: &Subject) -> Result<Self, AuthorError> {
         let component = subject.read()?;
-        let path = subject.path();
+        let file = subject.path().display().to_string();
+        let mut report = Self::of_component(sandbox, component, file).await?;
+        if let (Subject::Project(project), Some(id)) = (subject, report.id()) {
+            report.same_name(project.name(), &id);
+        }
+        Ok(report)
+    }
+
+    /// Of bytes from wherever `file` says.
+    pub async fn of_component(
+        sandbox: &Sandbox,
+        component: Bytes,
+        file: String,
+    ) -> Result<Self, AuthorError> {
         let mut report = Self {
-            file: path.display().to_string(),
+            file,
             size: component.len() as u64,
+            manifest: None,
             inspection: None,
             descriptor: None,
             checks: Vec::new(),
@@ -65,10 +84,12 @@ impl Report {
         report.look(plugin.inspection(), plugin.descriptor(), began.elapsed());
         let faults = judge::faults(sandbox.engine(), &plugin).await;
         report.judge(plugin.descriptor(), faults);
-        if let Subject::Project(project) = subject {
-            report.same_name(project.name(), &plugin.descriptor().id);
-        }
         Ok(report)
+    }
+
+    fn id(&self) -> Option<String> {
+        let descriptor = self.descriptor.as_ref();
+        descriptor.map(|descriptor| descriptor.id.clone())
     }
 
     pub fn is_fine(&self) -> bool {

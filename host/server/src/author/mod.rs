@@ -3,22 +3,28 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`project`], [`subject`] | `bootsplice-plugin.toml`; a project or a component |
-//! | [`case`], [`workshop`], [`outcome`] | the inputs of a run; the run; what it made |
+//! | [`case`], [`workshop`] | the inputs of a run; the run |
+//! | [`record`], [`meter`] | a run recorded; what its calls use |
+//! | [`bench`], [`baseline`] | cases measured; what became worse |
 //! | [`listener`] | what a generator says meanwhile |
 //! | [`new`] | a project from a template, with the SDK |
 //! | [`build`] | the component, made by the language's tools |
-//! | [`test`], [`expected`] | a project's cases; what they should make |
+//! | [`cases`], [`test`], [`expected`] | a project's cases; what they should make |
 //! | [`watch`] | whether sources changed |
 //! | [`check`] | what a host would say about the component when it is pushed |
 
+pub mod baseline;
+pub mod bench;
 pub mod build;
 pub mod case;
+pub mod cases;
 pub mod check;
 pub mod expected;
 pub mod listener;
+pub mod meter;
 pub mod new;
-pub mod outcome;
 pub mod project;
+pub mod record;
 pub mod subject;
 pub mod test;
 pub mod watch;
@@ -28,8 +34,10 @@ use std::path::Path;
 
 use bootsplice_engine::EngineError;
 
+use self::meter::MeterError;
 use self::project::ProjectError;
 use crate::problem::Problem;
+use crate::recording::RecordingError;
 
 /// Why an author's command did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +86,30 @@ impl From<ProjectError> for AuthorError {
             ProjectError::Document { .. } | ProjectError::Component { .. } => {
                 Self::Invalid(message)
             }
+        }
+    }
+}
+
+impl From<RecordingError> for AuthorError {
+    fn from(error: RecordingError) -> Self {
+        let message = error.to_string();
+        match error {
+            RecordingError::Exists(_) => Self::Exists(message),
+            RecordingError::NotThere(_) => Self::NotFound(message),
+            RecordingError::Damaged { .. } | RecordingError::Tape(_) => Self::Invalid(message),
+            RecordingError::Io { path, source } => {
+                let doing = format!("`{}`", path.display());
+                Self::Io { doing, source }
+            }
+        }
+    }
+}
+
+impl From<MeterError> for AuthorError {
+    fn from(error: MeterError) -> Self {
+        match error {
+            MeterError::Recording(error) => error.into(),
+            failed @ MeterError::Failed { .. } => Self::Invalid(failed.to_string()),
         }
     }
 }

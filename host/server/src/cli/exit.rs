@@ -6,6 +6,7 @@ use crate::author::AuthorError;
 use crate::client::ClientError;
 use crate::keys::KeyError;
 use crate::problem::ProblemBody;
+use crate::recording::RecordingError;
 
 /// What a script can decide by: the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Code {
     Conflict = 5,
     Unavailable = 6,
     Invalid = 7,
-    /// `lock --locked`: another lock would be made now.
+    /// Something else is made now than was kept: a lock, a replay, what a bench counts.
     Differs = 8,
     /// `lock --fail-on`: a package is known to be vulnerable.
     Vulnerable = 9,
@@ -100,6 +101,18 @@ impl From<AuthorError> for Failure {
                 Code::Failure
             }
             AuthorError::Problem(problem) => return Self::from(problem.body("")),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<RecordingError> for Failure {
+    fn from(error: RecordingError) -> Self {
+        let code = match &error {
+            RecordingError::Exists(_) => Code::Conflict,
+            RecordingError::NotThere(_) => Code::NotFound,
+            RecordingError::Damaged { .. } | RecordingError::Tape(_) => Code::Invalid,
+            RecordingError::Io { .. } => Code::Failure,
         };
         Self::new(code, error.to_string())
     }

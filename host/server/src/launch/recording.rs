@@ -5,14 +5,19 @@
 
 use std::io;
 
-use bootsplice_engine::layer::LayerError;
+use bootsplice_engine::content::StepContent;
+use bootsplice_engine::contract::{Instance, StepLock};
 use tempfile::TempDir;
 
 use super::Launches;
 use super::content::Recipient;
+use super::prepare::PreparedStep;
 use super::record::Launch;
 use crate::auth::Tenant;
+use crate::made::layers::MadeError;
+use crate::made::tree::Tree;
 use crate::problem::{Fault, Kind, Problem};
+use crate::recording::replay::Replayed;
 use crate::recording::{Outcome, Recorder, Recording, RecordingError};
 
 /// A recording that is gone with this value.
@@ -34,9 +39,10 @@ impl Launches {
         let launch = self.ledger.get(tenant.as_str(), id).await?;
         let _alone = self.reviving.lock(format!("recordings of {tenant}")).await;
         let scratch = TempDir::new_in(&self.recordings).map_err(|error| failed(&error))?;
-        let recorder = Recorder::create(scratch.path().join("recording"), Some(id));
+        let who = Recipient::of(&launch, None).instance;
+        let recorder = Recorder::create(scratch.path().join("recording"), Some(id), &who);
         let recorder = recorder.map_err(|error| failed(&error))?;
-        let recording = self.record_steps(&launch, recorder, step).await?;
+        let recording = self.record_steps(&launch, &who, recorder, step).await?;
         Ok(LaunchRecording {
             recording,
             _scratch: scratch,
@@ -46,11 +52,11 @@ impl Launches {
     async fn record_steps(
         &self,
         launch: &Launch,
+        who: &Instance,
         mut recorder: Recorder,
         wanted: Option<&str>,
     ) -> Result<Recording, Problem> {
         let prepared = self.prepare_again(launch).await?;
-        let who = Recipient::of(launch, None).instance;
         let mut known = Vec::new();
         for point in &prepared.points {
             for step in &point.steps {
@@ -65,14 +71,14 @@ impl Launches {
                 let mut job = step.job.clone();
                 job.tape = Some(recorder.tape());
                 let engine = self.installed.engine();
-                let made = engine.generate(&step.plugin, &job, lock, Some(&who)).await;
+                let made = engine.generate(&step.plugin, &job, lock, Some(who)).await;
                 let outcome = match made {
                     Ok(content) => {
-                        let (name, lock) = (id.to_owned(), lock.clone());
-                        tokio::task::spawn_blocking(move || Outcome::made(&name, &content, &lock))
-                            .await
-                            .map_err(|error| failed(&error))?
-                            .map_err(|error: LayerError| failed(&error))?
+                        let (outcome, tree) = self.noted(step, lock, content, who).await?;
+                        if let Some(tree) = tree {
+                            recorder.keep(id, &tree).map_err(|error| failed(&error))?;
+                        }
+                        outcome
                     }
                     Err(error) => Outcome::failed(id, &error),
                 };
@@ -91,6 +97,28 @@ impl Launches {
             return Err(Problem::new(Kind::InvalidRequest, "").with_faults(vec![fault]));
         }
         recorder.finish().map_err(|error| failed(&error))
+    }
+
+    /// What a recording says of what a step made.
+    async fn noted(
+        &self,
+        step: &PreparedStep,
+        lock: &StepLock,
+        content: StepContent,
+        who: &Instance,
+    ) -> Result<(Outcome, Option<Tree>), Problem> {
+        let (id, plugin) = (step.step.id.clone(), step.plugin.clone());
+        let (lock, who) = (lock.clone(), who.clone());
+        let scratch = self.recordings.clone();
+        let noted = tokio::task::spawn_blocking(move || {
+            let outcome = Outcome::made(&id, &content, &lock)?;
+            let made = Replayed::of(lock, content);
+            Ok::<_, MadeError>((outcome, made.tree(&id, &plugin, &who, &scratch)?))
+        });
+        noted
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
     }
 }
 

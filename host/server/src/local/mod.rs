@@ -20,6 +20,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bootsplice_engine::blobs::Scope;
 use bootsplice_engine::contract::{self, Pin, Severity, StepLock};
+use bootsplice_engine::tape::Tape;
 use bootsplice_engine::{Job, Observer, Plugin};
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ use self::sandbox::Sandbox;
 use self::shelf::Shelf;
 use crate::auth::Tenant;
 use crate::launch::lock::PinView;
-use crate::launch::prepare::join::{Placed, join};
+use crate::launch::prepare::join::{Joined, Placed, join};
 use crate::launch::prepare::refused;
 use crate::launch::prepare::steps::FEATURES;
 use crate::lock::document::{LockFile, Of, Package, SCHEMA, Step, Target};
@@ -146,7 +147,8 @@ impl Local {
         keep: &[&Package],
     ) -> Result<LockFile, Problem> {
         let profile = self.profile(document).await?;
-        let steps = self.resolve(&profile, base, keep).await?;
+        let order = self.order(&profile).await?;
+        let steps = self.resolve(&profile, order, base, keep, None).await?;
         let steps = steps.iter().map(|one| {
             let pins: Vec<PinView> = one.lock.pins.iter().map(PinView::of).collect();
             let lock = &one.lock;
@@ -174,18 +176,12 @@ impl Local {
             .map_err(|faults| Problem::new(Kind::InvalidProfile, "").with_faults(faults))
     }
 
-    /// Decides every artefact of every step.
-    pub async fn resolve(
-        &self,
-        checked: &Checked,
-        base: &Base,
-        keep: &[&Package],
-    ) -> Result<Vec<LocalStep>, Problem> {
-        let profile = &checked.profile;
+    /// The steps in the order that they are run, those of generators that join them made one.
+    pub async fn order(&self, checked: &Checked) -> Result<Vec<(Joined, Plugin)>, Problem> {
         let mut placed = Vec::new();
         let mut plugins = Vec::new();
         let mut points: Vec<&str> = Vec::new();
-        for (step, generator) in profile.steps.iter().zip(&checked.generators) {
+        for (step, generator) in checked.profile.steps.iter().zip(&checked.generators) {
             let plugin = self.shelf.plugin(&generator.name.id).await;
             let plugin = plugin.map_err(|why| Problem::new(Kind::Unavailable, why))?;
             let known = points.iter().position(|point| *point == step.at);
@@ -208,11 +204,31 @@ impl Local {
             }
             Problem::new(Kind::PlanRefused, "").with_faults(faults)
         })?;
-        let mut steps = Vec::new();
-        for one in joined {
+        let with_plugin = joined.into_iter().map(|one| {
             let plugin = plugins[one.order].clone();
+            (one, plugin)
+        });
+        Ok(with_plugin.collect())
+    }
+
+    /// Decides every artefact of every step. With a tape, what comes into the runs is recorded, or comes from a recording.
+    pub async fn resolve(
+        &self,
+        checked: &Checked,
+        order: Vec<(Joined, Plugin)>,
+        base: &Base,
+        keep: &[&Package],
+        tape: Option<&Arc<Tape>>,
+    ) -> Result<Vec<LocalStep>, Problem> {
+        let mut steps = Vec::new();
+        for (one, plugin) in order {
             let at = format!("/steps/{}", one.order);
-            let job = self.job(&profile.name, &one.step, &plugin, base);
+            let mut job = self.job(&checked.profile.name, &one.step, &plugin, base);
+            // Of a recording also what was granted then: nothing real is reached for now.
+            if let Some(begun) = tape.and_then(|tape| tape.begun(steps.len())) {
+                job.grants = begun.grants;
+            }
+            job.tape = tape.cloned();
             self.sandbox.progress().step(&one.step.id);
             self.validate(&plugin, &job, &at, &one.step.id).await?;
             let previous = kept(&plugin, keep);

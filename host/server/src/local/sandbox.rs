@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use bootsplice_content::Digest;
 use bootsplice_engine::clock::{Clock, system_clock};
 use bootsplice_engine::fetch::FetchPolicy;
-use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Plugin};
+use bootsplice_engine::{Engine, EngineConfig, EngineError, MAX_COMPONENT, Metering, Plugin};
 use bytes::Bytes;
 
 use super::Places;
@@ -33,12 +33,32 @@ impl Sandbox {
         Self::open_at(places, fetch, progress, system_clock())
     }
 
+    /// With an engine that counts what every call uses. It reaches for nothing that the default does not.
+    pub fn metered(
+        places: &Places,
+        progress: Arc<Progress>,
+        metering: Arc<dyn Metering>,
+    ) -> anyhow::Result<Self> {
+        Self::open_as(places, progress, |config| config.metering = Some(metering))
+    }
+
     /// With a clock of its own: a test's runs see the time that the test says.
     pub fn open_at(
         places: &Places,
         fetch: FetchPolicy,
         progress: Arc<Progress>,
         clock: Clock,
+    ) -> anyhow::Result<Self> {
+        Self::open_as(places, progress, |config| {
+            config.fetch = fetch;
+            config.clock = clock;
+        })
+    }
+
+    fn open_as(
+        places: &Places,
+        progress: Arc<Progress>,
+        settle: impl FnOnce(&mut EngineConfig),
     ) -> anyhow::Result<Self> {
         let cache = &places.cache;
         std::fs::create_dir_all(cache)
@@ -50,8 +70,7 @@ impl Sandbox {
         let seen = Arc::new(FileLastSeen::open(&places.state)?);
         let mut config = EngineConfig::new(cache, &places.compiler, seen);
         config.places = 4;
-        config.fetch = fetch;
-        config.clock = clock;
+        settle(&mut config);
         Ok(Self {
             engine: Engine::open(config)?,
             progress,

@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use bootsplice_content::Digest;
-use bytes::Bytes;
+use bootsplice_engine::MAX_COMPONENT;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::OciImageManifest;
@@ -14,6 +16,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference as Place, RegistryOperation};
 use url::{Host, Url};
 
+use super::artifact::LAYER_TYPE;
 use super::reference::{Reference, Version};
 
 /// Bytes of a manifest or of a signature's payload that are read.
@@ -187,6 +190,54 @@ impl Remote {
             .await
             .map_err(|error| self.failed(error))?;
         Ok(content)
+    }
+
+    /// The component of the reference, checked against the manifest that names it; and that manifest's digest.
+    pub async fn component(&self) -> Result<(Bytes, Digest), RemoteError> {
+        let (manifest, digest) = self.manifest().await?;
+        let [layer] = &manifest.layers[..] else {
+            return Err(RemoteError::Refused(format!(
+                "`{}` has {} layers; a component has one",
+                self.place,
+                manifest.layers.len()
+            )));
+        };
+        if layer.media_type != LAYER_TYPE {
+            return Err(RemoteError::Refused(format!(
+                "`{}` holds `{}`, expected `{LAYER_TYPE}`",
+                self.place, layer.media_type
+            )));
+        }
+        let size = u64::try_from(layer.size).unwrap_or(u64::MAX);
+        if size > MAX_COMPONENT {
+            return Err(RemoteError::Refused(format!(
+                "the component claims {size} bytes; at most {MAX_COMPONENT} are read"
+            )));
+        }
+        // By digest alone: the other places that a manifest may name for a layer are not asked.
+        let pieces = self
+            .client
+            .pull_blob_stream(&self.place, &*layer.digest)
+            .await;
+        let mut pieces = pieces.map_err(|error| self.failed(error))?.stream;
+        let mut bytes = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| RemoteError::Unavailable(error.to_string()))?;
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > size {
+                return Err(RemoteError::Refused(format!(
+                    "the component has more than the {size} bytes that its manifest says"
+                )));
+            }
+        }
+        let bytes = bytes.freeze();
+        if Digest::of(&bytes).to_string() != layer.digest {
+            return Err(RemoteError::Refused(format!(
+                "the component is not the one that its manifest names, `{}`",
+                layer.digest
+            )));
+        }
+        Ok((bytes, digest))
     }
 
     async fn pull(&self, place: &Place) -> Result<(OciImageManifest, Digest), RemoteError> {

@@ -6,13 +6,16 @@
 //! |---|---|
 //! | `recording.json` | the [`Head`]: which steps were run by which generators, and what each made |
 //! | `exchanges.jsonl` | every call that left the sandbox with its answer, in order (the engine's [`Tape`]) |
-//! | `blobs/<hex>` | the bytes of answers, by SHA-256 |
+//! | `made.json` | the files of what each step made ([`made`]); without it a replay says only whether the content is the same |
+//! | `blobs/<hex>` | the bytes of answers and of files, by SHA-256 |
 //!
 //! It holds what the run fetched, private bytes and URLs included; of secrets only their names. [`pack`] sends one over the wire, [`replay`] runs it again.
 
+pub mod made;
 pub mod pack;
 pub mod replay;
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,19 +23,22 @@ use std::sync::Arc;
 
 use bootsplice_content::Digest;
 use bootsplice_engine::content::StepContent;
-use bootsplice_engine::contract::StepLock;
+use bootsplice_engine::contract::{Instance, StepLock};
 use bootsplice_engine::key::canonical_digest;
 use bootsplice_engine::layer::{LayerError, TemplatePart, write_shared};
-use bootsplice_engine::tape::{Tape, TapeError};
+use bootsplice_engine::tape::{Answer, Asked, Tape, TapeError};
 use bootsplice_engine::{GeneratorError, Plugin};
 use serde::{Deserialize, Serialize};
 
+use self::made::MadeFiles;
 use crate::launch::prepare::refused;
+use crate::made::tree::Tree;
 use crate::problem::Problem;
 
 pub const SCHEMA: &str = "bootsplice.recording.v1";
 const FILE: &str = "recording.json";
 const EXCHANGES: &str = "exchanges.jsonl";
+const BLOBS: &str = "blobs";
 /// Largest head, in bytes.
 const MAX_HEAD: u64 = 4 << 20;
 
@@ -46,6 +52,9 @@ pub struct Head {
     /// Of a host's launch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch: Option<String>,
+    /// For whom it was. Shared steps do not see it; the host fills it into what they made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
     /// In the order that they were run.
     pub steps: Vec<RecordedStep>,
 }
@@ -86,6 +95,7 @@ pub struct Recorder {
     directory: PathBuf,
     tape: Arc<Tape>,
     head: Head,
+    made: MadeFiles,
 }
 
 /// A recording that is there.
@@ -102,7 +112,7 @@ pub enum RecordingError {
     #[error("`{}` is there already: a recording is made in a new directory", .0.display())]
     Exists(PathBuf),
     /// Name a directory that `plugin record` made.
-    #[error("`{}` is no recording: there is no `{FILE}` in it", .0.display())]
+    #[error("`{}` is no recording: it is no directory with `{FILE}` and no tar of one", .0.display())]
     NotThere(PathBuf),
     /// It was changed or cut short, or another release made it. Record anew.
     #[error("`{}`: {why}", path.display())]
@@ -125,6 +135,7 @@ impl Recorder {
     pub fn create(
         directory: impl Into<PathBuf>,
         launch: Option<&str>,
+        instance: &Instance,
     ) -> Result<Self, RecordingError> {
         let directory = directory.into();
         let failed = RecordingError::io(&directory);
@@ -140,12 +151,14 @@ impl Recorder {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             launch: launch.map(str::to_owned),
+            instance: Some(instance.clone()),
             steps: Vec::new(),
         };
         Ok(Self {
             directory,
             tape,
             head,
+            made: MadeFiles::default(),
         })
     }
 
@@ -164,6 +177,11 @@ impl Recorder {
         });
     }
 
+    /// Keeps the files of what a step made.
+    pub fn keep(&mut self, id: &str, tree: &Tree) -> Result<(), RecordingError> {
+        self.made.put(&self.directory, id, tree)
+    }
+
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -180,6 +198,7 @@ impl Recorder {
 
     /// Writes the head: from now on it is a recording.
     pub fn finish(self) -> Result<Recording, RecordingError> {
+        self.made.write(&self.directory)?;
         let path = self.directory.join(FILE);
         let mut text = serde_json::to_vec_pretty(&self.head).map_err(io::Error::from);
         if let Ok(text) = &mut text {
@@ -232,6 +251,30 @@ impl Recording {
         }
         Ok(Self { directory, head })
     }
+
+    /// Whether it answers for something outside the machine, now or in an earlier run: without it a run may end otherwise elsewhere.
+    pub fn reaches_out(&self) -> Result<bool, RecordingError> {
+        let exchanges = Tape::replay(&self.directory)?.exchanges();
+        Ok(exchanges.iter().any(|one| match &one.asked {
+            Asked::Fetch { .. } | Asked::Scope { .. } => true,
+            Asked::CacheGet { .. } => matches!(&one.answer, Answer::Given { blob: Some(_), .. }),
+            _ => false,
+        }))
+    }
+
+    /// For whom it was; one that does not say was for nobody in particular.
+    pub fn instance(&self) -> Instance {
+        self.head.instance.clone().unwrap_or_else(|| Instance {
+            id: "instance-1".into(),
+            profile: "profile@1".into(),
+            attributes: BTreeMap::new(),
+        })
+    }
+
+    /// The files of what its steps made.
+    pub fn made(&self) -> Result<MadeFiles, RecordingError> {
+        MadeFiles::read(&self.directory)
+    }
 }
 
 // === impl Outcome ===
@@ -278,6 +321,13 @@ impl RecordingError {
 pub fn generator_of(plugin: &Plugin) -> String {
     let descriptor = plugin.descriptor();
     format!("{}@{}", descriptor.id, descriptor.version)
+}
+
+/// The name of a step's generator, without its version.
+pub fn name_of(step: &RecordedStep) -> &str {
+    step.generator
+        .split_once('@')
+        .map_or(step.generator.as_str(), |(name, _)| name)
 }
 
 /// One name for all bytes of a step's content: the tar entries of its layer, and the part that is filled per launch. It does not depend on the

@@ -4,18 +4,62 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{EXCHANGES, FILE, Recording, RecordingError};
+use tempfile::TempDir;
 
-const BLOBS: &str = "blobs";
+use super::made::MADE;
+use super::{BLOBS, EXCHANGES, FILE, Recording, RecordingError};
+
 /// Most files of a recording.
 const MAX_FILES: usize = 100_000;
 /// Most bytes of a recording.
 const MAX_BYTES: u64 = 64 << 30;
 
+/// A recording where it lies, or unpacked for as long as this value lives.
+#[derive(Debug)]
+pub struct Opened {
+    pub recording: Recording,
+    _scratch: Option<TempDir>,
+}
+
+// === impl Opened ===
+
+impl Opened {
+    /// A recording's directory, or the tar of one.
+    pub fn at(path: &Path) -> Result<Self, RecordingError> {
+        if !path.is_file() {
+            return Ok(Self {
+                recording: Recording::open(path)?,
+                _scratch: None,
+            });
+        }
+        let io = |error| RecordingError::io(path)(error);
+        let scratch = TempDir::new().map_err(io)?;
+        let file = File::open(path).map_err(io)?;
+        let recording = unpack(io::BufReader::new(file), &scratch.path().join("recording"));
+        let recording = recording.map_err(|error| match error {
+            RecordingError::Io { source, .. } if is_content(source.kind()) => {
+                RecordingError::Damaged {
+                    path: path.to_owned(),
+                    why: source.to_string(),
+                }
+            }
+            RecordingError::NotThere(_) => RecordingError::NotThere(path.to_owned()),
+            other => other,
+        })?;
+        Ok(Self {
+            recording,
+            _scratch: Some(scratch),
+        })
+    }
+}
+
 /// Writes a recording's files as a tar, in order of their names.
 pub fn pack(recording: &Recording, out: impl Write) -> io::Result<()> {
     let root = &recording.directory;
     let mut names = vec![FILE.to_owned(), EXCHANGES.to_owned()];
+    if root.join(MADE).exists() {
+        names.push(MADE.to_owned());
+    }
     let mut blobs = Vec::new();
     for entry in fs::read_dir(root.join(BLOBS))? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -53,6 +97,12 @@ pub fn unpack(packed: impl Read, directory: &Path) -> Result<Recording, Recordin
     unpacked
 }
 
+/// Whether what was read is at fault, and not the disk.
+fn is_content(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    matches!(kind, InvalidData | InvalidInput | Other | UnexpectedEof)
+}
+
 fn files(packed: impl Read, directory: &Path) -> io::Result<()> {
     let refused = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     fs::create_dir(directory.join(BLOBS))?;
@@ -86,7 +136,7 @@ fn place(path: &Path) -> Option<PathBuf> {
                     .bytes()
                     .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         });
-    (is_blob || text == FILE || text == EXCHANGES).then(|| path.to_owned())
+    (is_blob || [FILE, EXCHANGES, MADE].contains(&text)).then(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -99,6 +149,7 @@ mod tests {
             schema: SCHEMA.to_owned(),
             version: "0".to_owned(),
             launch: None,
+            instance: None,
             steps: Vec::new(),
         };
         fs::create_dir_all(root.join(BLOBS)).unwrap();
@@ -128,6 +179,14 @@ mod tests {
             unpack(&packed[..], &two),
             Err(RecordingError::Exists(_))
         ));
+        // As a file it will do as well.
+        let file = scratch.path().join("one.tar");
+        fs::write(&file, &packed).unwrap();
+        let opened = Opened::at(&file).unwrap();
+        assert_eq!(opened.recording.head, one.head);
+        fs::write(&file, "no tar at all").unwrap();
+        let refused = Opened::at(&file).unwrap_err().to_string();
+        assert!(refused.contains("one.tar"), "{refused}");
         // Cut short: what was written of it is gone.
         let three = scratch.path().join("three");
         assert!(unpack(&packed[..600], &three).is_err());

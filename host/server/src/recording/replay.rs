@@ -13,6 +13,8 @@ use bootsplice_engine::{Engine, GeneratorError, Job, Observer, Plugin};
 use serde_json::Value;
 
 use super::{Outcome, Recording, RecordingError};
+use crate::made::layers::{MadeError, Run};
+use crate::made::tree::{Tree, of_run};
 
 /// A recording, ready to be run once.
 pub struct Replay {
@@ -130,6 +132,41 @@ impl Replay {
 // === impl Replayed ===
 
 impl Replayed {
+    /// A step that made `content`.
+    pub fn of(lock: StepLock, content: StepContent) -> Self {
+        Self {
+            lock: Some(lock),
+            made: Some(Ok(content)),
+            ..Self::default()
+        }
+    }
+
+    /// The files of what the step made, for `who`. None when it made nothing, or something that `who` lacks a value for.
+    pub fn tree(
+        &self,
+        step: &str,
+        plugin: &Plugin,
+        who: &Instance,
+        scratch: &Path,
+    ) -> Result<Option<Tree>, MadeError> {
+        let (Some(Ok(content)), Some(lock)) = (&self.made, &self.lock) else {
+            return Ok(None);
+        };
+        let run = Run {
+            id: step,
+            plugin,
+            at: "",
+            granted: Vec::new(),
+            lock,
+            content,
+        };
+        match of_run(&run, who, scratch) {
+            Ok(tree) => Ok(Some(tree)),
+            Err(MadeError::Layer(LayerError::Fill { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How the step with this id ended. None when it was never begun.
     pub fn outcome(&self, step: &str) -> Result<Option<Outcome>, LayerError> {
         Ok(match (&self.made, &self.lock, &self.refused) {

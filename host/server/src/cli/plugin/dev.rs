@@ -8,11 +8,11 @@ use super::run::Inputs;
 use super::shown;
 use crate::author::AuthorError;
 use crate::author::build::build;
-use crate::author::expected::{Tree, differences, of_outcome};
 use crate::author::project::Project;
 use crate::author::subject::Subject;
 use crate::author::watch::{Look, changed};
 use crate::cli::{Failure, Output};
+use crate::made::tree::{Tree, differences, of_outcome};
 
 /// Build and run a project again whenever a file of it changes; show what is different in what it makes. Ctrl-C ends it.
 #[derive(Args)]

@@ -1,5 +1,6 @@
 //! `bootsplice plugin`: one file per subcommand.
 
+mod bench;
 mod build;
 mod check;
 mod dev;
@@ -7,6 +8,7 @@ mod grant;
 mod inspect;
 mod list;
 mod namespace;
+mod network;
 mod new;
 mod push;
 mod record;
@@ -37,7 +39,8 @@ pub enum Plugin {
     Run(Box<run::Run>),
     Test(test::Test),
     Dev(Box<dev::Dev>),
-    Record(record::Record),
+    Record(Box<record::Record>),
+    Bench(Box<bench::Bench>),
     Replay(replay::Replay),
     Push(push::Push),
     Sign(sign::Sign),
@@ -62,9 +65,10 @@ impl Plugin {
             Self::Test(test) => test.run(output).await,
             Self::Dev(dev) => dev.run(output).await,
             Self::Check(check) => check.run(output).await,
-            Self::Inspect(inspect) => inspect.run(output).await,
+            Self::Inspect(inspect) => inspect.run(global, output).await,
             Self::Run(run) => run.run(output).await,
             Self::Record(record) => record.run(global, output).await,
+            Self::Bench(bench) => bench.run(output).await,
             Self::Replay(replay) => replay.run(output).await,
             Self::Push(push) => push.run(global, output).await,
             Self::Sign(sign) => sign.run(global, output).await,

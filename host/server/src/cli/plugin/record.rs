@@ -7,36 +7,47 @@ use clap::Args;
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::io::AsyncWriteExt as _;
 
 use super::replay::words;
+use super::run::Inputs;
+use crate::author::record::Recorded;
+use crate::author::subject::Subject;
 use crate::cli::exit::Code;
 use crate::cli::output::columns;
 use crate::cli::wire::segment;
 use crate::cli::{Failure, Global, Output};
 use crate::client::ClientError;
 use crate::local::progress::Progress;
-use crate::recording::pack::unpack;
+use crate::recording::pack::{pack, unpack};
 use crate::recording::{Head, Recording, RecordingError};
 
 /// Keep all that comes into a run, so that it can be replayed anywhere without a network.
 #[derive(Args)]
 #[command(after_help = AFTER)]
 pub struct Record {
-    /// The directory to make. Holds what the run fetches; of secrets only names.
-    #[arg(long)]
+    /// A plugin's directory, or a component.
+    #[arg(default_value = ".", value_name = "DIR|FILE.wasm")]
+    subject: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// The directory to make; with `.tar` at its end, a file. Holds what the run fetches; of secrets only names.
+    #[arg(long, value_name = "DIR|FILE.tar")]
     out: PathBuf,
-    /// A launch of the host: its generators are run there again from its lock, and what they saw comes here.
-    #[arg(long, value_name = "ID")]
-    launch: String,
+    /// A launch of the host instead: its generators are run there again from its lock, and what they saw comes here.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subject", "config", "profile"], help_heading = "Host")]
+    launch: Option<String>,
     /// Only this step of the launch.
-    #[arg(long, value_name = "STEP", requires = "launch")]
+    #[arg(long, value_name = "STEP", requires = "launch", help_heading = "Host")]
     step: Option<String>,
 }
 
 const AFTER: &str = "\
+A run on this machine is replayed at once, so that a recording is one that can be. A run that fails is recorded too, and fails the same in its replay.
+
 Examples:
+  bootsplice plugin record --config case.yaml --out run1
   bootsplice plugin record --launch 01JD8Z… --step users --out launch1
   bootsplice plugin replay launch1 build/users.wasm";
 
@@ -52,17 +63,49 @@ struct Answer<'a> {
 
 impl Record {
     pub async fn run(self, global: &Global, output: &Output) -> Result<(), Failure> {
-        let recording = self.of_launch(global).await?;
-        tell(&recording, output);
-        Ok(())
-    }
-
-    async fn of_launch(&self, global: &Global) -> Result<Recording, Failure> {
         if self.out.exists() {
             return Err(RecordingError::Exists(self.out.clone()).into());
         }
+        // Beside where it goes, so that it is on the same disk.
+        let here = match self.out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let scratch = TempDir::new_in(here).map_err(|error| disk(here, &error))?;
+        let aside = scratch.path().join("recording");
+        let (mut recording, failed) = match &self.launch {
+            Some(launch) => (self.of_launch(launch, global, &aside).await?, None),
+            None => {
+                let subject = Subject::open(&self.subject)?;
+                let (workshop, _, case) = self.inputs.open(&subject).await?;
+                let recorded = Recorded::make(&workshop, &case, &aside).await?;
+                (recorded.recording, recorded.failed)
+            }
+        };
+        if self.out.extension().is_some_and(|kind| kind == "tar") {
+            let packed = std::fs::File::create_new(&self.out);
+            packed
+                .and_then(|file| pack(&recording, file))
+                .map_err(|error| disk(&self.out, &error))?;
+        } else {
+            std::fs::rename(&aside, &self.out).map_err(|error| disk(&self.out, &error))?;
+        }
+        recording.directory.clone_from(&self.out);
+        tell(&recording, output);
+        match failed {
+            Some(failed) => Err(failed.into()),
+            None => Ok(()),
+        }
+    }
+
+    async fn of_launch(
+        &self,
+        launch: &str,
+        global: &Global,
+        aside: &Path,
+    ) -> Result<Recording, Failure> {
         let client = global.client()?;
-        let mut path = format!("/v1/launches/{}/recording", segment(&self.launch));
+        let mut path = format!("/v1/launches/{}/recording", segment(launch));
         if let Some(step) = &self.step {
             path.push_str(&format!("?step={}", segment(step)));
         }
@@ -72,11 +115,7 @@ impl Record {
             .send(client.request(Method::GET, &path), &path)
             .await?;
         progress.stage("receiving the recording");
-        // Beside where it goes, so that it is on the same disk.
-        let here = match self.out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let here = aside.parent().unwrap_or(aside);
         let packed = NamedTempFile::new_in(here).map_err(|error| disk(here, &error))?;
         let file = packed.reopen().map_err(|error| disk(here, &error))?;
         let mut file = tokio::fs::File::from_std(file);
@@ -90,7 +129,7 @@ impl Record {
             written.map_err(|error| disk(here, &error))?;
         }
         file.flush().await.map_err(|error| disk(here, &error))?;
-        let out = self.out.clone();
+        let out = aside.to_owned();
         let unpacked = tokio::task::spawn_blocking(move || {
             let file = packed
                 .reopen()

@@ -14,15 +14,17 @@ use crate::cli::exit::Code;
 use crate::cli::output::columns;
 use crate::cli::{Failure, Output};
 use crate::local::sandbox::{Sandbox, component};
+use crate::made::tree;
 use crate::plugins::directory::default_directory;
-use crate::recording::replay::Replay as Run;
-use crate::recording::{Outcome, RecordedStep, Recording, RecordingError};
+use crate::recording::pack::Opened;
+use crate::recording::replay::{Replay as Run, Replayed};
+use crate::recording::{Outcome, Recording, name_of};
 
 /// Run a recording again without a network, and compare what comes out.
 #[derive(Args)]
 #[command(after_help = AFTER)]
 pub struct Replay {
-    /// The directory that `plugin record` made.
+    /// What `plugin record` made: a directory, or the tar of one.
     recording: PathBuf,
     /// A plugin's directory, or a component: the build that was recorded, or another that shall do the same. [default: this directory, where it is one]
     #[arg(value_name = "DIR|FILE.wasm")]
@@ -42,6 +44,7 @@ Examples:
   bootsplice plugin replay run1
   bootsplice plugin replay run1 build/hello.wasm --output json
 
+What came out differently is told file by file, with the lines.
 Exit codes besides the usual: 8 another content came out than was recorded, or another call was made";
 
 /// What came out this time.
@@ -64,13 +67,17 @@ struct Compared {
     recorded: Outcome,
     /// None when it was never begun.
     replayed: Option<Outcome>,
+    /// A text for each file that is not as recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<String>,
 }
 
 // === impl Replay ===
 
 impl Replay {
     pub async fn run(self, output: &Output) -> Result<(), Failure> {
-        let recording = Recording::open(&self.recording)?;
+        let opened = Opened::at(&self.recording)?;
+        let recording = &opened.recording;
         let sandbox = self.workplace.open(FetchPolicy::default())?;
         let own = match self.subject {
             Some(path) => Some(component_of(&path)),
@@ -84,21 +91,26 @@ impl Replay {
             Some(directory) => Some(directory),
             None => default_directory()?,
         };
-        let plugins = plugins(&sandbox, &recording, own.as_deref(), directory.as_deref()).await?;
+        let plugins = plugins(&sandbox, recording, own.as_deref(), directory.as_deref()).await?;
         sandbox.progress().stage("replaying");
-        let run = Run::open(&recording, Some(sandbox.progress().clone()))?;
+        let run = Run::open(recording, Some(sandbox.progress().clone()))?;
         let replayed = run.run(sandbox.engine(), &plugins).await;
         let mut steps = Vec::new();
         for ((step, plugin), replayed) in recording.head.steps.iter().zip(&plugins).zip(&replayed) {
             let outcome = replayed.outcome(&step.id);
             let outcome =
                 outcome.map_err(|error| Failure::new(Code::Failure, error.to_string()))?;
+            let differences = match outcome.as_ref() == Some(&step.outcome) {
+                true => Vec::new(),
+                false => differences(recording, &step.id, plugin, replayed)?,
+            };
             steps.push(Compared {
                 id: step.id.clone(),
                 generator: step.generator.clone(),
                 other_build: *plugin.digest() != step.plugin,
                 recorded: step.outcome.clone(),
                 replayed: outcome,
+                differences,
             });
         }
         let same = steps
@@ -117,6 +129,22 @@ impl Replay {
             Err(Failure::new(Code::Differs, difference(&answer)))
         }
     }
+}
+
+/// What a step made this time, against what it made when it was recorded.
+fn differences(
+    recording: &Recording,
+    step: &str,
+    plugin: &Plugin,
+    replayed: &Replayed,
+) -> Result<Vec<String>, Failure> {
+    let scratch = std::env::temp_dir();
+    let after = replayed.tree(step, plugin, &recording.instance(), &scratch);
+    let Some(after) = after.map_err(|error| Failure::new(Code::Failure, error.to_string()))? else {
+        return Ok(Vec::new());
+    };
+    let before = recording.made()?.tree(&recording.directory, step)?;
+    Ok(before.map_or_else(Vec::new, |before| tree::differences(&before, &after)))
 }
 
 /// The generator of each recorded step: the given component where it is that one, else `NAME.wasm` of the directory.
@@ -165,12 +193,6 @@ async fn load(sandbox: &Sandbox, path: &Path) -> Result<Option<Plugin>, Failure>
     plugin.map(Some).map_err(|error| failed(&error))
 }
 
-fn name_of(step: &RecordedStep) -> &str {
-    step.generator
-        .split_once('@')
-        .map_or(step.generator.as_str(), |(name, _)| name)
-}
-
 fn text(answer: &Answer) -> String {
     let rows: Vec<[String; 4]> = answer
         .steps
@@ -212,6 +234,9 @@ fn difference(answer: &Answer) -> String {
                 step.id,
                 words(&step.recorded)
             );
+            for line in step.differences.iter().flat_map(|text| text.lines()) {
+                let _ = write!(text, "\n    {line}");
+            }
         }
     }
     text
@@ -228,17 +253,5 @@ pub(super) fn words(outcome: &Outcome) -> String {
             bytes,
         } => format!("{entries} entries, {actions} actions, {bytes} bytes, {content}"),
         Outcome::Failed { code, message } => format!("failed ({code}): {message}"),
-    }
-}
-
-impl From<RecordingError> for Failure {
-    fn from(error: RecordingError) -> Self {
-        let code = match &error {
-            RecordingError::Exists(_) => Code::Conflict,
-            RecordingError::NotThere(_) => Code::NotFound,
-            RecordingError::Damaged { .. } | RecordingError::Tape(_) => Code::Invalid,
-            RecordingError::Io { .. } => Code::Failure,
-        };
-        Self::new(code, error.to_string())
     }
 }

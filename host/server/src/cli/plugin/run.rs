@@ -4,27 +4,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bootsplice_engine::Level;
+use bootsplice_engine::clock::{Clock, system_clock};
 use bootsplice_engine::contract::Descriptor;
-use bootsplice_engine::grant::UrlPrefix;
+use bootsplice_engine::{Level, Plugin};
 use clap::Args;
 
+use super::network::Network;
 use super::shown;
 use super::workplace::Workplace;
 use crate::author::AuthorError;
 use crate::author::case::{Case, InstanceFile, TargetFile, read};
 use crate::author::listener::Listener;
 use crate::author::subject::Subject;
+use crate::author::test::TestClock;
 use crate::author::workshop::{Made, Workshop};
 use crate::cli::{Failure, Output, profile, volume};
-use crate::config::{Config, Grant};
 use crate::local::Places;
 use crate::local::base::{Base, Status};
 use crate::local::progress::Progress;
-use crate::local::reach::Reach;
 use crate::local::sandbox::Sandbox;
 use crate::plugins::directory::default_directory;
-use crate::plugins::fetch;
 
 /// Run a generator here, in the sandbox of a host and without one, and show what a launch would put on the disk.
 #[derive(Args)]
@@ -80,15 +79,11 @@ pub struct Inputs {
     /// The object store of the volume.
     #[arg(long, env = "BOOTSPLICE_STORE")]
     store: Option<String>,
-    /// Let it fetch below this address, and no more. [default: what it asks for, of public web addresses]
-    #[arg(long, value_name = "URL", value_parser = UrlPrefix::parse)]
-    grant: Vec<UrlPrefix>,
+    #[command(flatten)]
+    network: Network,
     /// Tell nothing of what the generator logs.
     #[arg(long, short)]
     quiet: bool,
-    /// A private network that may be reached: 10.1.0.0/16
-    #[arg(long, value_name = "CIDR")]
-    private_network: Vec<String>,
     /// Directory of the other generators of a profile. [default: `plugins` beside the executable]
     #[arg(long, value_name = "DIR")]
     plugins: Option<PathBuf>,
@@ -113,23 +108,52 @@ impl Run {
 // === impl Inputs ===
 
 impl Inputs {
-    /// One run of what `subject` is now.
-    pub async fn make(&self, subject: &Subject) -> Result<Made, Failure> {
+    /// Whether it was said what to make.
+    pub fn is_given(&self) -> bool {
+        self.config.is_some() || self.profile.is_some()
+    }
+
+    /// A workshop with what `subject` is now, and the case to run in it.
+    pub async fn open(&self, subject: &Subject) -> Result<(Workshop, Plugin, Case), Failure> {
+        let (workshop, plugin) = self.workshop_at(subject, system_clock()).await?;
+        let case = self.case(plugin.descriptor()).await?;
+        Ok((workshop, plugin, case))
+    }
+
+    /// A workshop for cases, which have clocks of their own.
+    pub async fn workshop(
+        &self,
+        subject: &Subject,
+        clock: &TestClock,
+    ) -> Result<(Workshop, Plugin), Failure> {
+        self.workshop_at(subject, clock.clock()).await
+    }
+
+    async fn workshop_at(
+        &self,
+        subject: &Subject,
+        clock: Clock,
+    ) -> Result<(Workshop, Plugin), Failure> {
         let component = subject.read()?;
-        let (places, reach) = (self.places()?, self.reach()?);
+        let (places, reach) = (self.places()?, self.network.reach()?);
         let progress = Progress::start();
-        let sandbox = Sandbox::open(&places, reach.policy.clone(), progress.clone())?;
+        let sandbox = Sandbox::open_at(&places, reach.policy.clone(), progress.clone(), clock)?;
         let sandbox = Arc::new(sandbox);
         let file = subject.path().display().to_string();
         let plugin = sandbox.load(component, &file).await;
         let plugin = plugin.map_err(|error| refused(error, &file))?;
         let level = (!self.quiet).then_some(Level::Debug);
         let listener = Arc::new(Listener::new(progress, level));
-        let case = self.case(plugin.descriptor()).await?;
         let workshop = Workshop::new(sandbox, &places, reach, listener)?;
-        workshop.put(plugin).await;
+        workshop.put(plugin.clone()).await;
+        Ok((workshop, plugin))
+    }
+
+    /// One run of what `subject` is now.
+    pub async fn make(&self, subject: &Subject) -> Result<Made, Failure> {
+        let (workshop, _, case) = self.open(subject).await?;
         let made = workshop.run(&case).await?;
-        if self.grant.is_empty() && !self.quiet {
+        if !self.network.is_given() && !self.quiet {
             for step in made
                 .outcome
                 .steps
@@ -146,32 +170,12 @@ impl Inputs {
         Ok(made)
     }
 
-    fn places(&self) -> Result<Places, Failure> {
+    pub fn places(&self) -> Result<Places, Failure> {
         let plugins = match &self.plugins {
             Some(directory) => Some(directory.clone()),
             None => default_directory()?,
         };
         self.workplace.places(plugins.unwrap_or_default())
-    }
-
-    /// What it asks for, or what is granted; public networks and those that were named.
-    fn reach(&self) -> Result<Reach, Failure> {
-        let urls = self.grant.iter().map(|prefix| prefix.url().clone());
-        let config = Config {
-            private_networks: self.private_network.clone(),
-            grants: vec![Grant {
-                tenant: None,
-                urls: urls.collect(),
-            }],
-            ..Config::default()
-        };
-        let policy =
-            fetch::policy(&config).map_err(|error| Failure::usage(format!("{error:#}")))?;
-        Ok(Reach {
-            policy,
-            granted: self.grant.clone(),
-            wishes: self.grant.is_empty(),
-        })
     }
 
     async fn case(&self, plugin: &Descriptor) -> Result<Case, Failure> {
@@ -235,7 +239,7 @@ pub fn refused(error: bootsplice_engine::EngineError, file: &str) -> Failure {
 }
 
 fn write_tar(made: &Made, path: &Path) -> Result<(), Failure> {
-    let written = std::fs::File::create(path).and_then(|file| made.write_tar(file));
+    let written = std::fs::File::create(path).and_then(|file| made.layers.write_tar(file));
     Ok(written.map_err(AuthorError::io("write", path))?)
 }
 

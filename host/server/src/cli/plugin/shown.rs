@@ -2,8 +2,11 @@
 
 use bootsplice_archive::step::EntryKind;
 
-use crate::author::outcome::{Layer, Outcome, Placed, StepOutcome};
+use crate::author::bench::CaseUse;
+use crate::author::meter::Measured;
+use crate::cli::output::columns;
 use crate::launch::plan::describe;
+use crate::made::outcome::{Layer, Outcome, Placed, StepOutcome};
 
 pub fn outcome(outcome: &Outcome) -> String {
     let target = &outcome.target;
@@ -22,6 +25,60 @@ pub fn outcome(outcome: &Outcome) -> String {
         for url in &outcome.fetched {
             text.push_str(&format!("  {url}\n"));
         }
+    }
+    text
+}
+
+/// What calls used, as a table.
+pub fn usage(cases: &[CaseUse]) -> String {
+    let row = |case: &str, call: &Measured| {
+        let sure = if call.deterministic { "" } else { " ?" };
+        let Measured { figures, wall, .. } = call;
+        [
+            case.to_owned(),
+            figures.step.clone(),
+            figures.call.clone(),
+            format!("{}{sure}", grouped(figures.instructions)),
+            format!("{:.1} MiB", figures.memory as f64 / f64::from(1 << 20)),
+            figures.fetches.to_string(),
+            grouped(figures.fetched),
+            grouped(figures.written),
+            millis(wall.p50),
+            millis(wall.p95),
+        ]
+    };
+    let rows: Vec<[String; 10]> = cases
+        .iter()
+        .flat_map(|one| one.calls.iter().map(|call| row(&one.case, call)))
+        .collect();
+    let head = [
+        "CASE",
+        "STEP",
+        "CALL",
+        "INSTRUCTIONS",
+        "MEMORY",
+        "FETCHES",
+        "FETCHED",
+        "WRITTEN",
+        "P50",
+        "P95",
+    ];
+    columns(head, &rows)
+}
+
+fn millis(micros: u64) -> String {
+    format!("{:.2} ms", micros as f64 / 1000.0)
+}
+
+/// `1234567` as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }
@@ -103,6 +160,12 @@ fn layer(layer: &Layer) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn long_numbers_are_grouped() {
+        let grouped = [0, 999, 1000, 1_234_567].map(super::grouped);
+        assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
+    }
+
     #[test]
     fn modes_are_told_as_ls_tells_them() {
         assert_eq!(super::mode(0o755), "rwxr-xr-x");

@@ -10,14 +10,15 @@ use bootsplice_content::{BLOCK_U64, Digest};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::AuthorError;
 use crate::launch::lock::PinView;
 use crate::lock::document::Target;
 
 /// Unpacked bytes of a layer that are read through.
 const MOST_TAR: u64 = 64 << 30;
 /// A file's bytes are kept for showing and comparing up to this size; a larger one is known by its digest.
-pub const KEPT: u64 = 1 << 20;
+const KEPT: u64 = 1 << 20;
+/// Of one step, by path, no more bytes than these are kept.
+const KEPT_IN_ALL: u64 = 64 << 20;
 
 /// All of a profile, made.
 #[derive(Clone, Debug, Serialize)]
@@ -95,10 +96,8 @@ impl Layer {
 
 impl StepOutcome {
     /// Adds what a layer holds of this step.
-    pub fn read(&mut self, layer: &mut std::fs::File) -> Result<(), AuthorError> {
-        let document = self.read_in(layer).map_err(|error| {
-            AuthorError::Machine(format!("cannot read the layer of `{}`: {error}", self.id))
-        })?;
+    pub fn read(&mut self, layer: &mut std::fs::File) -> Result<(), ArchiveError> {
+        let document = self.read_in(layer)?;
         for (instance, document) in document {
             let placed = document.entries.into_iter();
             self.tree
@@ -121,6 +120,8 @@ impl StepOutcome {
         let mut payloads: BTreeMap<String, String> = BTreeMap::new();
         let (shared, instance) = (paths::step(&self.id), paths::instance(&self.id));
         let own = &mut self.contents;
+        let held: usize = own.values().map(Bytes::len).sum();
+        let mut room = KEPT_IN_ALL.saturating_sub(held as u64);
         let id = &self.id;
         layer::read(layer, MOST_TAR, |entry, content| {
             if entry.path == shared || entry.path == instance {
@@ -136,8 +137,11 @@ impl StepOutcome {
                 documents.push((instance, document));
             } else if let Some(path) = payloads.get(&entry.path) {
                 let mut bytes = Vec::new();
-                content.take(KEPT + 1).read_to_end(&mut bytes)?;
-                if bytes.len() as u64 <= KEPT {
+                let most = KEPT.min(room);
+                content.take(most + 1).read_to_end(&mut bytes)?;
+                let size = bytes.len() as u64;
+                if size <= most {
+                    room -= size;
                     own.insert(path.clone(), bytes.into());
                 }
             }
