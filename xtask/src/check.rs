@@ -41,7 +41,7 @@ pub fn test(phases: &mut Phases, arguments: &[String]) -> Result<()> {
     phases.run("check the promises", || promises::check(&places::root()))
 }
 
-/// Minutes a language, so no part of [`test`].
+/// That part of [`test`] alone, for one language or all.
 pub fn tutorials(phases: &mut Phases, language: Option<&str>) -> Result<()> {
     phases.run("follow the tutorials", || {
         let arguments = ["test", "-p", "bootsplice-tests", "--test", "tutorials"];

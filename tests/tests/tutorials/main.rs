@@ -14,10 +14,11 @@ use anyhow::{Context, Result};
 
 use crate::session::Session;
 
-/// Follows a language's tutorial; the greeting that it ends with then lies on the disk.
-fn follow(language: &str) -> Result<()> {
+/// Follows a language's tutorial, and what comes `after` it; the greeting that it ends with then lies on the disk.
+fn follow(language: &str, after: &[&str]) -> Result<()> {
     let page = format!("tutorial-{language}.md");
-    let session = Session::follow(&["host.md", &page]).context(page)?;
+    let pages = [&["host.md", &page], after].concat();
+    let session = Session::follow(&pages).context(page)?;
     let launches = session.launches()?;
     let last = launches.first().context("no launch")?;
     assert_eq!(last["state"], "committed", "{last}");
@@ -32,25 +33,26 @@ fn follow(language: &str) -> Result<()> {
 
 #[test]
 fn the_rust_tutorial_leads_to_a_launch_with_its_file() -> Result<()> {
-    follow("rust")
+    follow("rust", &[])
 }
 
 #[test]
 fn the_python_tutorial_leads_to_a_launch_with_its_file() -> Result<()> {
-    follow("python")
+    follow("python", &[])
 }
 
 #[test]
-fn the_javascript_tutorial_leads_to_a_launch_with_its_file() -> Result<()> {
-    follow("js")
+fn the_javascript_tutorial_leads_to_a_launch_with_its_file_and_its_generator_is_published()
+-> Result<()> {
+    follow("js", &["publish.md"])
 }
 
 #[test]
 fn the_go_tutorial_leads_to_a_launch_with_its_file() -> Result<()> {
-    follow("go")
+    follow("go", &[])
 }
 
 #[test]
 fn the_c_tutorial_leads_to_a_launch_with_its_file() -> Result<()> {
-    follow("c")
+    follow("c", &[])
 }
