@@ -14,12 +14,14 @@ use crate::run;
 /// A Debian package and a file by which one sees that it is there.
 const PACKAGES: &[(&str, &str)] = &[
     ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+    ("curl", "/usr/bin/curl"),
     ("e2fsprogs", "/usr/sbin/debugfs"),
     ("gcc", "/usr/bin/cc"),
     ("gdisk", "/usr/sbin/sgdisk"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("musl-tools", "/usr/bin/musl-gcc"),
     ("nginx-light", "/usr/sbin/nginx"),
+    ("patch", "/usr/bin/patch"),
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("qemu-utils", "/usr/bin/qemu-img"),
     ("seabios", "/usr/share/seabios/bios-256k.bin"),
