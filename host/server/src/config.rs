@@ -4,6 +4,7 @@
 //! listen = "0.0.0.0:8443"
 //! state = "/var/lib/bootsplice"
 //! volumes = "s3://base-volumes/debian"
+//! registry = "s3://plugins/boot"
 //! public_url = "https://boot.example.org:8443"
 //!
 //! [tls]
@@ -43,6 +44,8 @@ pub struct Config {
     pub insecure_http: bool,
     /// Object store of the base volumes: `file://`, `s3://`, `gs://` or `az://`.
     pub volumes: Option<Url>,
+    /// Object store of what is pushed to the registry: `file://`, `s3://`, `gs://` or `az://`, for this host alone. None: the state directory.
+    pub registry: Option<Url>,
     /// How guests reach this host, for reports. None: archives carry no report address.
     pub public_url: Option<Url>,
     /// Directory of generators to install at start (`*.wasm`). None: `plugins` beside the executable, or `../share/bootsplice/plugins`.
@@ -184,6 +187,7 @@ impl Default for Config {
             state: PathBuf::from("/var/lib/bootsplice"),
             insecure_http: false,
             volumes: None,
+            registry: None,
             public_url: None,
             plugins: None,
             compiler: None,

@@ -10,7 +10,7 @@ use bootsplice_tests::{Host, places};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::place::Place;
+use crate::place::{Place, files};
 use crate::wire::open;
 
 fn digest(bytes: &[u8]) -> String {
@@ -206,6 +206,45 @@ fn a_component_that_is_pushed_can_be_used_and_another_under_its_version_is_denie
     let other = push(&places::component("config"))?;
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && said.contains("0.1.0"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn what_is_pushed_lies_where_the_operator_says_and_no_other_host_may_use_that_place() -> Result<()>
+{
+    let place = Place::new()?;
+    let blobs = place.dir.path().join("pushed");
+    fs::create_dir(&blobs)?;
+    let registry = format!("registry = {:?}\n", format!("file://{}", blobs.display()));
+    let config = format!("{registry}{}", place.config());
+    let host = Host::start(&place.state, &config)?;
+    let mut push = host.command()?;
+    push.args(["plugin", "push"]).arg(places::example());
+    good(push.arg("acme/timers:0.1.0").output()?)?;
+    // A component, its configuration and its manifest; and whose they are.
+    assert_eq!(files(&blobs)?.len(), 4);
+    assert!(files(&place.state.join("registry"))?.is_empty());
+    drop(host);
+    let refused = |state: &Path, config: &str| -> Result<String> {
+        let refused = Host::start(state, config).err();
+        Ok(refused.context("the host started")?.to_string())
+    };
+    let told = refused(&place.state, &place.config())?;
+    assert!(
+        told.contains("as `registry` in the configuration"),
+        "{told}"
+    );
+    let other = Place::new()?;
+    let theirs = format!("{registry}{}", other.config());
+    let told = refused(&other.state, &theirs)?;
+    assert!(told.contains("belongs to another host"), "{told}");
+
+    let host = Host::start(&place.state, &config)?;
+    let mut pull = host.command()?;
+    pull.args(["plugin", "inspect", "acme/timers:0.1.0"]);
+    pull.env("XDG_CACHE_HOME", place.dir.path().join("cache"));
+    pull.env("XDG_STATE_HOME", place.dir.path().join("seen"));
+    assert!(good(pull.output()?)?.contains("timers@0.1.0"));
     Ok(())
 }
 

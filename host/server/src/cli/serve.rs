@@ -103,8 +103,7 @@ async fn host(config: Config) -> anyhow::Result<()> {
     let installed = Installed::open(&parts).await?;
     let app = AppState::new(parts, Arc::new(installed.clone()))?;
     first_token(&app).await?;
-    let (owner, plugins) = (app.clone(), installed.clone());
-    let registry = tokio::task::spawn_blocking(move || registry::open(&owner, &plugins)).await??;
+    let registry = registry::open(&app, &installed).await?;
     app.set_registry(registry.clone());
     installed.signatures().look_in(registry.clone());
     // Bound before the long work, so that a taken port is said at once.

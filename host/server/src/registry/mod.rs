@@ -1,14 +1,13 @@
-//! The registry of this host: the same tokens, records and clock as everything else, blobs below the state directory (RFC 0009).
+//! The registry of this host: the same tokens, records and clock as everything else; blobs where `place` says (RFC 0009).
 
 mod gate;
 mod inspector;
+mod place;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use bootsplice_registry::{Limits, Parts, Registry, Surroundings, sweep_local};
-use object_store::local::LocalFileSystem;
+use bootsplice_registry::{Limits, Parts, Registry, Surroundings};
 use time::OffsetDateTime;
 
 use self::gate::Door;
@@ -37,16 +36,12 @@ impl Surroundings for Own {
     }
 }
 
-/// Opens the registry of a host. Blocking.
-pub fn open(app: &AppState, installed: &Installed) -> anyhow::Result<Registry> {
-    let (blobs, spool) = (app.state.registry(), app.state.uploads());
-    sweep_local(&blobs).with_context(|| format!("cannot read `{}`", blobs.display()))?;
-    // A record that is durable must have its bytes.
-    let objects = LocalFileSystem::new_with_prefix(&blobs)?.with_fsync(true);
+/// Opens the registry of a host.
+pub async fn open(app: &AppState, installed: &Installed) -> anyhow::Result<Registry> {
     let registry = Registry::open(Parts {
-        objects: Arc::new(objects),
+        objects: place::open(app).await?,
         records: app.store.clone(),
-        spool,
+        spool: app.state.uploads(),
         gate: Arc::new(Door::new(app.tokens.clone(), app.namespaces.clone())),
         inspector: Arc::new(Shelf::new(app.clone(), installed.clone())),
         surroundings: Arc::new(Own {
