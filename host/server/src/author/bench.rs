@@ -91,7 +91,7 @@ impl Bench {
                     None => self.run(&name, &own.case, runs).await,
                 }
             }
-            Inputs::Recorded(opened) => self.recorded(&name, opened, runs).await,
+            Inputs::Recorded(opened) => self.recorded(&name, *opened, runs).await,
         };
         match ended {
             Err(AuthorError::Problem(problem)) => {

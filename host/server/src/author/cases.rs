@@ -26,7 +26,7 @@ pub enum Inputs {
     /// The author's.
     Own(Box<Own>),
     /// A recording's, all of them.
-    Recorded(Opened),
+    Recorded(Box<Opened>),
 }
 
 pub struct Own {
@@ -95,7 +95,7 @@ impl CaseDirectory {
                 own.opened = opened;
                 Ok(Inputs::Own(Box::new(own)))
             }
-            (None, Some(opened)) => Ok(Inputs::Recorded(opened)),
+            (None, Some(opened)) => Ok(Inputs::Recorded(Box::new(opened))),
             (None, None) => Err(AuthorError::NotFound(format!(
                 "the case has no `{}`",
                 self.0.join("config.yaml").display()

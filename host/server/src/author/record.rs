@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use bootsplice_engine::Plugin;
 use bootsplice_engine::contract::Instance;
-use bootsplice_engine::{Engine, Plugin};
 
 use super::AuthorError;
 use super::case::Case;
 use super::workshop::Workshop;
+use crate::local::sandbox::Sandbox;
 use crate::problem::Problem;
 use crate::recording::replay::{Replay, Replayed};
 use crate::recording::{Outcome, Recorder, Recording};
@@ -52,8 +53,7 @@ impl Recorded {
             };
         let sandbox = workshop.sandbox();
         sandbox.progress().stage("replaying what was recorded");
-        let (recording, plugins) =
-            finish(recorder, sandbox.engine(), order, &case.instance).await?;
+        let (recording, plugins) = finish(recorder, sandbox, order, &case.instance).await?;
         let steps = recording.head.steps.iter();
         let again: Vec<&Outcome> = steps.map(|step| &step.outcome).collect();
         let failed = match ended {
@@ -83,17 +83,18 @@ impl Recorded {
 /// Replays what was recorded, to say in the head how each step ended.
 async fn finish(
     mut recorder: Recorder,
-    engine: &Engine,
+    sandbox: &Sandbox,
     order: Vec<(String, Plugin)>,
     who: &Instance,
 ) -> Result<(Recording, Vec<Plugin>), AuthorError> {
     let (ids, plugins): (Vec<String>, Vec<Plugin>) = order.into_iter().unzip();
     let replay = Replay::begin(recorder.directory(), ids.clone(), None)?;
-    let replayed = replay.run(engine, &plugins).await;
+    let replayed = replay.run(sandbox.engine(), &plugins).await;
     let mut begun = Vec::new();
     for ((id, plugin), step) in ids.iter().zip(plugins).zip(&replayed) {
         // What follows a failure was never begun.
-        let Some(outcome) = note(&mut recorder, id, &plugin, step, who)? else {
+        let scratch = sandbox.scratch();
+        let Some(outcome) = note(&mut recorder, id, &plugin, step, who, scratch)? else {
             break;
         };
         recorder.note(id, &plugin, outcome);
@@ -108,11 +109,11 @@ fn note(
     plugin: &Plugin,
     step: &Replayed,
     who: &Instance,
+    scratch: &Path,
 ) -> Result<Option<Outcome>, AuthorError> {
     let machine = |error: &dyn std::fmt::Display| AuthorError::Machine(error.to_string());
     let outcome = step.outcome(id).map_err(|error| machine(&error))?;
-    let scratch = std::env::temp_dir();
-    let tree = tokio::task::block_in_place(|| step.tree(id, plugin, who, &scratch));
+    let tree = tokio::task::block_in_place(|| step.tree(id, plugin, who, scratch));
     if let Some(tree) = tree.map_err(|error| machine(&error))? {
         recorder.keep(id, &tree)?;
     }

@@ -189,8 +189,8 @@ async fn replayed(
             });
         }
     }
-    let (who, scratch) = (recording.instance(), std::env::temp_dir());
-    match tokio::task::block_in_place(|| Written::of(&runs, &who, &scratch)) {
+    let (who, scratch) = (recording.instance(), workshop.sandbox().scratch());
+    match tokio::task::block_in_place(|| Written::of(&runs, &who, scratch)) {
         Ok(written) => Ok(Ran::Made(of_steps(&written.steps))),
         Err(error @ MadeError::Layer(LayerError::Fill { .. })) => {
             Ok(ended(&case::of_config(lacking(&error, ONLY))))

@@ -81,8 +81,8 @@ impl Workshop {
         let progress = self.local.sandbox().progress();
         progress.stage("writing layers");
         let runs = runs(&steps, &contents);
-        let scratch = std::env::temp_dir();
-        let written = tokio::task::block_in_place(|| Written::of(&runs, &case.instance, &scratch));
+        let scratch = self.sandbox().scratch();
+        let written = tokio::task::block_in_place(|| Written::of(&runs, &case.instance, scratch));
         let written = written.map_err(|error| unfilled(error, &steps, case))?;
         Ok(Made {
             outcome: Outcome {

@@ -1,6 +1,6 @@
 //! The engine on this machine: started for one command, its compiled generators kept from one command to the next.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -18,6 +18,7 @@ use super::seen::FileLastSeen;
 pub struct Sandbox {
     engine: Engine,
     progress: Arc<Progress>,
+    cache: PathBuf,
     /// Another process of the same user waits until this one is done.
     _alone: std::fs::File,
 }
@@ -74,12 +75,18 @@ impl Sandbox {
         Ok(Self {
             engine: Engine::open(config)?,
             progress,
+            cache: cache.clone(),
             _alone: alone,
         })
     }
 
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Where files without a name may be while a command runs.
+    pub fn scratch(&self) -> &Path {
+        &self.cache
     }
 
     pub fn progress(&self) -> &Arc<Progress> {

@@ -102,7 +102,7 @@ impl Replay {
                 outcome.map_err(|error| Failure::new(Code::Failure, error.to_string()))?;
             let differences = match outcome.as_ref() == Some(&step.outcome) {
                 true => Vec::new(),
-                false => differences(recording, &step.id, plugin, replayed)?,
+                false => differences(recording, &step.id, plugin, replayed, sandbox.scratch())?,
             };
             steps.push(Compared {
                 id: step.id.clone(),
@@ -137,9 +137,9 @@ fn differences(
     step: &str,
     plugin: &Plugin,
     replayed: &Replayed,
+    scratch: &Path,
 ) -> Result<Vec<String>, Failure> {
-    let scratch = std::env::temp_dir();
-    let after = replayed.tree(step, plugin, &recording.instance(), &scratch);
+    let after = replayed.tree(step, plugin, &recording.instance(), scratch);
     let Some(after) = after.map_err(|error| Failure::new(Code::Failure, error.to_string()))? else {
         return Ok(Vec::new());
     };
