@@ -18,6 +18,7 @@ const CRATES: &[&str] = &[
     "host/archive",
     "host/engine",
     "host/import",
+    "host/registry",
     "host/volume",
 ];
 

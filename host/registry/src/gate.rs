@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::name::Repository;
 
@@ -72,5 +74,43 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// The token in an `Authorization` header: the password of `Basic` (RFC 7617), or a `Bearer` (RFC 6750).
+pub fn token_of(header: &str) -> Option<String> {
+    let (scheme, credentials) = header.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    pair.split_once(':')
+        .map(|(_, password)| password.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_the_password_or_the_bearer_and_nothing_else() {
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        let cases = [
+            (basic("anyone:bst_x"), Some("bst_x")),
+            (basic(":bst_x:y"), Some("bst_x:y")),
+            (basic("bst_x"), None),
+            ("bearer  bst_x".to_owned(), Some("bst_x")),
+            ("Basic ???".to_owned(), None),
+            ("Digest bst_x".to_owned(), None),
+            ("bst_x".to_owned(), None),
+            (String::new(), None),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(token_of(&header).as_deref(), expected, "{header}");
+        }
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bootsplice_registry::gate::token_of;
 use bootsplice_registry::{Action, Caller, Decision, Gate, GateError, Repository};
 
 use crate::auth::{self, Namespace, Tokens, Verb};
@@ -37,7 +36,7 @@ impl Gate for Door {
         &self,
         authorization: Option<&str>,
     ) -> Result<Arc<dyn Caller>, GateError> {
-        let text = authorization.and_then(secret).ok_or_else(|| {
+        let text = authorization.and_then(token_of).ok_or_else(|| {
             GateError::Unauthenticated(
                 "send an API token as the password of `Basic`, with any user name, or as `Bearer`"
                     .to_owned(),
@@ -56,21 +55,6 @@ impl Gate for Door {
             namespaces: self.namespaces.clone(),
         }))
     }
-}
-
-/// The token in an `Authorization` header: the password of `Basic` (RFC 7617), or a `Bearer` (RFC 6750).
-fn secret(header: &str) -> Option<String> {
-    let (scheme, credentials) = header.split_once(' ')?;
-    let credentials = credentials.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(credentials.to_owned());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let pair = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
-    pair.split_once(':')
-        .map(|(_, password)| password.to_owned())
 }
 
 // === impl Bearer ===
@@ -120,29 +104,6 @@ impl Caller for Bearer {
             Ok(true) => Ok(Decision::Allow),
             Ok(false) => Ok(Decision::Hide),
             Err(error) => Err(GateError::Unavailable(error.to_string())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_the_password_or_the_bearer_and_nothing_else() {
-        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        let cases = [
-            (basic("anyone:bst_x"), Some("bst_x")),
-            (basic(":bst_x:y"), Some("bst_x:y")),
-            (basic("bst_x"), None),
-            ("bearer  bst_x".to_owned(), Some("bst_x")),
-            ("Basic ???".to_owned(), None),
-            ("Digest bst_x".to_owned(), None),
-            ("bst_x".to_owned(), None),
-            (String::new(), None),
-        ];
-        for (header, expected) in cases {
-            assert_eq!(secret(&header).as_deref(), expected, "{header}");
         }
     }
 }
