@@ -5,8 +5,8 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::set_no_new_privs;
 
-/// Largest file that the compiler writes.
-const MAX_FILE: u64 = 1 << 30;
+/// Largest file that the compiler writes, in bytes: whoever called it reads it whole. The largest plugin of Python makes 40 MB.
+pub const MAX_FILE: u64 = 256 << 20;
 
 /// Limits data memory (`RLIMIT_DATA`: address space is no measure, since every linear memory reserves 4 GiB of it), processor time and
 /// file size, and rules out core dumps and new privileges.

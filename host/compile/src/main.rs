@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use bootsplice_content::Digest;
 use clap::Parser;
 
+mod census;
 /// Shared with the engine by file: see its module docs.
 #[path = "../../engine/src/config.rs"]
 mod config;
@@ -96,6 +97,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn compile(component: &[u8], metered: bool) -> Result<(Vec<u8>, Inspection), Failure> {
     world::refuse_other_kinds(component)?;
+    census::take(component)?;
     let mut config = config::config(metered);
     config.cranelift_nan_canonicalization(true);
     let engine =
@@ -106,6 +108,13 @@ fn compile(component: &[u8], metered: bool) -> Result<(Vec<u8>, Inspection), Fai
     let artefact = compiled
         .serialize()
         .map_err(|error| Failure::Internal(format!("{error:#}")))?;
+    if artefact.len() as u64 > limits::MAX_FILE {
+        return Err(Failure::Refused(format!(
+            "its compiled form has {} bytes; {} are allowed",
+            artefact.len(),
+            limits::MAX_FILE
+        )));
+    }
     let inspection = Inspection {
         digest: Digest::of(component).to_string(),
         size: component.len() as u64,

@@ -22,6 +22,9 @@ const EXPORTS: &[&str] = &["plugin-info", "generator"];
 /// WASI 0.2, linked with nothing granted. `wasi:http` is not among it: what leaves the sandbox goes through `fetch`.
 const WASI: &[&str] = &["io", "cli", "clocks", "filesystem", "random", "sockets"];
 
+/// Imports, and exports, of one component: the contract and WASI have fewer than half as many.
+const MAX_NAMES: usize = 100;
+
 /// What a plugin's component says about itself by its type.
 #[derive(Debug)]
 pub struct World {
@@ -67,6 +70,14 @@ impl World {
     }
 
     fn check(imports: Vec<String>, exports: Vec<String>) -> Result<Self, String> {
+        for (what, names) in [("imports", &imports), ("exports", &exports)] {
+            if names.len() > MAX_NAMES {
+                return Err(format!(
+                    "it has {} {what}; {MAX_NAMES} are allowed",
+                    names.len()
+                ));
+            }
+        }
         let version = VERSIONS
             .iter()
             .find(|version| EXPORTS.iter().all(|name| exports.contains(&format!("{PACKAGE}/{name}@{version}"))))
@@ -140,6 +151,15 @@ mod tests {
             let error = World::check(names(&[foreign]), ours()).unwrap_err();
             assert!(error.contains(foreign), "{error}");
         }
+    }
+
+    #[test]
+    fn names_without_end_are_refused_by_their_number() {
+        let many: Vec<String> = (0..101).map(|n| format!("n{n}")).collect();
+        let error = World::check(many.clone(), ours()).unwrap_err();
+        assert!(error.contains("101 imports"), "{error}");
+        let error = World::check(vec![], [ours(), many].concat()).unwrap_err();
+        assert!(error.contains("103 exports"), "{error}");
     }
 
     #[test]

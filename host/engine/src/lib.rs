@@ -29,7 +29,7 @@ mod metering;
 mod plugin;
 mod pool;
 mod run;
-mod schema;
+pub mod schema;
 mod secret;
 pub mod tape;
 pub mod trust;

@@ -11,6 +11,7 @@ use crate::content::Text;
 use crate::contract::{Descriptor, Diagnostic, Severity};
 use crate::inspection::Inspection;
 use crate::run::Run;
+use crate::schema::{Schema, Verdict, brief};
 use crate::v0_1::PluginPre;
 
 /// Findings of one check; more are cut.
@@ -25,7 +26,7 @@ struct Inner {
     digest: Digest,
     inspection: Inspection,
     descriptor: Descriptor,
-    schema: jsonschema::Validator,
+    schema: Schema,
     ready: PluginPre<Run>,
 }
 
@@ -40,19 +41,13 @@ impl Plugin {
         ready: PluginPre<Run>,
     ) -> Result<Self, String> {
         check_descriptor(&descriptor)?;
-        crate::schema::check(&descriptor.config_schema)
+        let schema = Schema::new(&descriptor.config_schema)
             .map_err(|error| format!("its config-schema: {error}"))?;
-        // The linear engine: a pattern of a plugin must not be able to hold a thread for ever.
-        let schema = jsonschema::draft202012::options()
-            .with_pattern_options(jsonschema::PatternOptions::regex())
-            .build(&descriptor.config_schema)
-            .map_err(|error| format!("its config-schema is no JSON Schema: {error}"))?;
         for example in &descriptor.examples {
-            if let Some(error) = schema.iter_errors(&example.config).next() {
+            if let Some(found) = findings(&schema, &example.config).first() {
                 return Err(format!(
-                    "its example `{}` breaks its own schema at `{}`: {error}",
-                    example.title,
-                    error.instance_path()
+                    "its example `{}` breaks its own schema at `{}`: {} [{}]",
+                    example.title, found.pointer, found.message, found.code
                 ));
             }
         }
@@ -82,20 +77,9 @@ impl Plugin {
         &self.0.ready
     }
 
-    /// Where `config` breaks the plugin's schema. No guest code runs.
+    /// Where `config` breaks the plugin's schema. No guest code runs, and the time is bounded.
     pub fn check_schema(&self, config: &Value) -> Vec<Diagnostic> {
-        self.0
-            .schema
-            .iter_errors(config)
-            .take(MAX_FINDINGS)
-            .map(|error| Diagnostic {
-                severity: Severity::Error,
-                pointer: error.instance_path().to_string(),
-                code: "schema".into(),
-                message: error.to_string(),
-                hint: None,
-            })
-            .collect()
+        findings(&self.0.schema, config)
     }
 
     /// Names of secrets that `config` holds: at the plugin's pointers, and as `{{secret:NAME}}` in any string.
@@ -136,6 +120,26 @@ impl fmt::Debug for Plugin {
             .field("digest", &self.0.digest)
             .finish_non_exhaustive()
     }
+}
+
+fn findings(schema: &Schema, config: &Value) -> Vec<Diagnostic> {
+    let finding = |pointer: String, code: &str, message: String| Diagnostic {
+        severity: Severity::Error,
+        pointer,
+        code: code.into(),
+        message,
+        hint: None,
+    };
+    let verdict = schema.judge(config);
+    if let Some((code, message)) = verdict.whole() {
+        return vec![finding(String::new(), code, message)];
+    }
+    let Verdict::Breaks(errors) = verdict else {
+        return Vec::new();
+    };
+    let told = errors.iter().take(MAX_FINDINGS);
+    told.map(|error| finding(error.instance_path().to_string(), "schema", brief(error)))
+        .collect()
 }
 
 fn check_descriptor(descriptor: &Descriptor) -> Result<(), String> {

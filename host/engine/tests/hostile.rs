@@ -17,6 +17,7 @@ use bootsplice_engine::contract::{Instance, Quota};
 use bootsplice_engine::{EngineError, GeneratorError, Limits};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use support::bombs::{number, section};
 use support::{Bench, heard, hostile};
 
 fn file(step: &StepContent, path: &str) -> Bytes {
@@ -521,20 +522,6 @@ async fn a_compilation_that_outgrows_its_limits_ends_and_leaves_nothing() {
 
 /// A component of one core module: fifteen thousand functions of eight hundred instructions each.
 fn bomb() -> Vec<u8> {
-    fn number(mut value: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        loop {
-            let low = (value & 0x7f) as u8;
-            value >>= 7;
-            bytes.push(if value == 0 { low } else { low | 0x80 });
-            if value == 0 {
-                return bytes;
-            }
-        }
-    }
-    fn section(id: u8, content: &[u8]) -> Vec<u8> {
-        [&[id][..], &number(content.len()), content].concat()
-    }
     const FUNCTIONS: usize = 15_000;
     // (local i64) then 200 times: local.get 0, i64.const 3, i64.mul, local.set 0; end
     let instructions = [0x20, 0, 0x42, 3, 0x7e, 0x21, 0].repeat(200);

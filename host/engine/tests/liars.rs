@@ -42,6 +42,7 @@ async fn a_component_that_lies_about_itself_is_refused_by_what_is_wrong() {
         ("remote", "config-schema"),
         ("file", "config-schema"),
         ("regex", "config-schema"),
+        ("levels", "schema-too-costly"),
     ] {
         let started = Instant::now();
         let error = match bench.engine.install(liar(lie)).await {

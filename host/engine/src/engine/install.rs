@@ -31,7 +31,14 @@ impl Engine {
     pub async fn install(&self, component: Bytes) -> Result<Plugin, EngineError> {
         let digest = Digest::of(&component);
         let inspection = self.compile(&digest, &component).await?;
-        let loaded = self.0.artefacts.load(self.0.sandbox.engine(), &digest)?;
+        // What was compiled a moment ago and cannot be loaded is more than any run may have.
+        let loaded = match self.0.artefacts.load(self.0.sandbox.engine(), &digest) {
+            Err(EngineError::Artefact { reason, .. }) => {
+                let why = format!("it does not fit the sandbox: {reason}");
+                return Err(EngineError::Refused(why));
+            }
+            other => other?,
+        };
         let ready = self.prepare(&loaded)?;
         let descriptor = self
             .describe(&digest, &ready)

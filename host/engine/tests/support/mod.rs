@@ -6,6 +6,8 @@
     reason = "helpers of tests fail by panicking, like tests"
 )]
 
+pub mod bombs;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};

@@ -1,7 +1,8 @@
 //! A generator's JSON Schema, asked for every fault of a configuration at once.
 
+use bootsplice_engine::schema::{Schema, Verdict, brief};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::extract::escape;
@@ -12,17 +13,19 @@ const MOST: usize = 100;
 
 /// Every fault of `config` by `schema` (JSON Schema 2020-12), with pointers that start with `at`. References that leave the schema are not followed.
 pub fn faults_of(schema: &Value, config: &Value, at: &str) -> Result<Vec<Fault>, String> {
-    let validator: Validator = jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        // The linear engine: a pattern of a plugin must not be able to hold a thread for ever.
-        .with_pattern_options(jsonschema::PatternOptions::regex())
-        .build(schema)
-        .map_err(|error| error.to_string())?;
+    let schema = Schema::new(schema)?;
+    let verdict = schema.judge(config);
+    if let Some((code, detail)) = verdict.whole() {
+        return Ok(vec![Fault::new(at, code, detail)]);
+    }
     let mut faults = Vec::new();
-    for error in validator.iter_errors(config) {
-        describe(&error, at, &mut faults);
-        if faults.len() >= MOST {
-            break;
+    if let Verdict::Breaks(errors) = verdict {
+        for error in &errors {
+            describe(error, at, &mut faults);
+            if faults.len() >= MOST {
+                faults.truncate(MOST);
+                break;
+            }
         }
     }
     Ok(faults)
@@ -33,7 +36,7 @@ fn describe(error: &ValidationError<'_>, at: &str, faults: &mut Vec<Fault>) {
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            for key in unexpected {
+            for key in unexpected.iter().take(MOST) {
                 faults.push(Fault::new(
                     format!("{pointer}/{}", escape(key)),
                     "unknown-key",
@@ -50,7 +53,7 @@ fn describe(error: &ValidationError<'_>, at: &str, faults: &mut Vec<Fault>) {
             ));
         }
         ValidationErrorKind::Type { .. } => {
-            faults.push(Fault::new(pointer, "wrong-type", shortened(error)));
+            faults.push(Fault::new(pointer, "wrong-type", brief(error)));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // The alternative that fails least is most likely the one that was meant.
@@ -61,19 +64,11 @@ fn describe(error: &ValidationError<'_>, at: &str, faults: &mut Vec<Fault>) {
             let mut detail = "none of the allowed forms fits".to_owned();
             if let Some(first) = nearest.and_then(|errors| errors.first()) {
                 detail.push_str("; the nearest: ");
-                detail.push_str(&shortened(first));
+                detail.push_str(&brief(first));
             }
             faults.push(Fault::new(pointer, "invalid-value", detail));
         }
-        _ => faults.push(Fault::new(pointer, "invalid-value", shortened(error))),
-    }
-}
-
-fn shortened(error: &ValidationError<'_>) -> String {
-    let text = error.to_string();
-    match text.char_indices().nth(300) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
+        _ => faults.push(Fault::new(pointer, "invalid-value", brief(error))),
     }
 }
 

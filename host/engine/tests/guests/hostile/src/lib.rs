@@ -48,6 +48,11 @@ impl Info for Hostile {
             "lie=file" => json!({"$ref": "file:///etc/hostname"}).to_string(),
             "lie=regex" => json!({"properties": {"do": {"pattern": "((a{1,1000}){1,1000}){1,1000}$"}}}).to_string(),
             "lie=backtrack" => json!({"properties": {"do": {"pattern": "^([a-z]+)+$"}}}).to_string(),
+            // Its own example doubles the work at each of its levels.
+            "lie=levels" => {
+                let twice = json!({"properties": {"a": {"$ref": "#"}}, "required": ["b"]});
+                json!({"anyOf": [twice, twice, {"properties": {"do": {}}, "required": ["do"]}]}).to_string()
+            }
             "lie=double" => {
                 let mut defs = json!({});
                 for index in 0..60 {
@@ -73,7 +78,10 @@ impl Info for Hostile {
             config_schema: schema,
             examples: vec![Example {
                 title: "Nothing".into(),
-                config: "{\"do\": \"nothing\"}".into(),
+                config: match lie().as_str() {
+                    "lie=levels" => (0..60).fold("1".to_owned(), |inner, _| format!("{{\"a\": {inner}}}")),
+                    _ => "{\"do\": \"nothing\"}".into(),
+                },
             }],
             joins_steps: false,
         }

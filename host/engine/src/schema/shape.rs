@@ -10,8 +10,12 @@ use serde_json::Value;
 
 /// Schemas that may be applied to one place of a document.
 const MAX_APPLIED: u64 = 10_000;
-/// Schemas within schemas, references followed.
+/// Schemas within schemas at one place, references followed.
 const MAX_DEPTH: usize = 200;
+/// A validator is made anew for each of them.
+const MAX_REFERENCES: usize = 4096;
+/// Schemas that all `unevaluatedProperties` and `unevaluatedItems` together look back at.
+const MAX_LOOKED_BACK: u64 = 20_000;
 
 /// Keywords that apply other schemas to the same place.
 const LISTS: &[&str] = &["allOf", "anyOf", "oneOf"];
@@ -20,21 +24,44 @@ const SINGLE: &[&str] = &["not", "if", "then", "else"];
 /// Counts of what each schema applies in its place, itself included; none while one is being counted.
 type Counts = HashMap<*const Value, Option<u64>>;
 
-/// The error says what is wrong with it.
-pub fn check(schema: &Value) -> Result<(), String> {
+/// How many patterns it has; the error says what is wrong with it.
+pub(super) fn check(schema: &Value) -> Result<usize, String> {
     let mut counts = Counts::new();
     let mut all = vec![schema];
+    let (mut patterns, mut references, mut looked_back) = (0, 0, 0);
     while let Some(value) = all.pop() {
         match value {
             Value::Object(members) => {
-                applied(schema, value, &mut counts, 0)?;
+                let count = applied(schema, value, &mut counts, 0)?;
+                for keyword in ["unevaluatedProperties", "unevaluatedItems"] {
+                    looked_back += members.get(keyword).map_or(0, |_| count);
+                }
+                references += usize::from(members.contains_key("$ref"));
+                patterns += usize::from(members.contains_key("pattern"));
+                let named = members.get("patternProperties").and_then(Value::as_object);
+                patterns += named.map_or(0, serde_json::Map::len);
+                // It would give references another root than the one that they are followed from here.
+                if !std::ptr::eq(value, schema) && members.get("$id").is_some_and(Value::is_string)
+                {
+                    return Err("`$id` stands within it, and not at its root only".into());
+                }
                 all.extend(members.values());
             }
             Value::Array(items) => all.extend(items),
             _ => {}
         }
     }
-    Ok(())
+    if references > MAX_REFERENCES {
+        return Err(format!(
+            "it has {references} references; {MAX_REFERENCES} are allowed"
+        ));
+    }
+    if looked_back > MAX_LOOKED_BACK {
+        return Err(format!(
+            "its `unevaluatedProperties` and `unevaluatedItems` look back at more than {MAX_LOOKED_BACK} schemas"
+        ));
+    }
+    Ok(patterns)
 }
 
 fn applied(root: &Value, schema: &Value, counts: &mut Counts, depth: usize) -> Result<u64, String> {
@@ -61,13 +88,17 @@ fn applied(root: &Value, schema: &Value, counts: &mut Counts, depth: usize) -> R
         );
     }
     inner.extend(SINGLE.iter().filter_map(|name| members.get(*name)));
-    let dependent = members.get("dependentSchemas").and_then(Value::as_object);
-    inner.extend(dependent.into_iter().flat_map(serde_json::Map::values));
+    for name in ["dependentSchemas", "dependencies"] {
+        let dependent = members.get(name).and_then(Value::as_object);
+        inner.extend(dependent.into_iter().flat_map(serde_json::Map::values));
+    }
     if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
         inner.push(target(root, reference)?);
     }
-    if members.get("$dynamicRef").is_some_and(Value::is_string) {
-        return Err("`$dynamicRef` is not supported".into());
+    for keyword in ["$dynamicRef", "$recursiveRef"] {
+        if members.contains_key(keyword) {
+            return Err(format!("`{keyword}` is not supported"));
+        }
     }
     let mut count: u64 = 1;
     for one in inner {
@@ -119,7 +150,14 @@ mod tests {
             defs.insert(format!("d{last}"), json!({}));
             json!({"$ref": "#/$defs/d0", "$defs": defs})
         };
+        let look_back = |levels: usize| {
+            (0..levels).fold(
+                json!({}),
+                |inner, _| json!({"unevaluatedProperties": false, "anyOf": [inner, inner]}),
+            )
+        };
         check(&double(5)).unwrap();
+        check(&look_back(5)).unwrap();
         for (schema, says) in [
             (double(40), "applied to one place"),
             (double(5000), "deep"),
@@ -134,6 +172,16 @@ mod tests {
                 "does not refer",
             ),
             (json!({"$ref": "#/missing"}), "there is no"),
+            (
+                json!({"items": {"$id": "https://example.com/s", "$ref": "#/$defs/a"}, "$defs": {"a": {}}}),
+                "$id",
+            ),
+            (json!({"items": {"$recursiveRef": "#"}}), "$recursiveRef"),
+            (
+                json!({"items": vec![json!({"$ref": "#/$defs/a"}); 5000], "$defs": {"a": {}}}),
+                "references",
+            ),
+            (look_back(11), "look back"),
         ] {
             let error = check(&schema).unwrap_err();
             assert!(error.contains(says), "{error}");
