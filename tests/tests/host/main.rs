@@ -7,6 +7,7 @@ mod apt;
 mod author;
 mod crash;
 mod disk;
+mod hostile;
 mod http;
 mod languages;
 mod lock_files;
