@@ -28,6 +28,7 @@ mod push;
 mod records;
 mod registry;
 mod remove;
+mod room;
 mod uploads;
 mod wasm;
 

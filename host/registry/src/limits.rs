@@ -11,6 +11,8 @@ pub struct Limits {
     pub component: u64,
     /// Any other blob.
     pub blob: u64,
+    /// Blobs and manifests of all repositories of one namespace; 403 above.
+    pub namespace: u64,
     /// What all uploads under way may hold on the local disk.
     pub spool: u64,
     /// Uploads under way of one tenant.
@@ -29,6 +31,7 @@ impl Default for Limits {
             manifest: 4 << 20,
             component: 64 << 20,
             blob: 1 << 30,
+            namespace: 16 << 30,
             spool: 4 << 30,
             sessions: 64,
             session: Duration::from_secs(3600),

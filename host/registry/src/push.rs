@@ -61,9 +61,10 @@ impl Inner {
         for tag in &tags {
             self.free(repository, tag, &digest).await?;
         }
+        let size = push.bytes.len() as u64;
+        self.room(repository, &digest, size).await?;
         let component = self.inspect(&push, &manifest, &digest, &tags).await?;
         let held = self.objects.hold(&digest).await;
-        let size = push.bytes.len() as u64;
         self.objects.put(&held, &digest, size, &*push.bytes).await?;
         let kept = Kept {
             media_type: manifest.media_type.to_owned(),

@@ -147,6 +147,13 @@ impl Inner {
     async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<()> {
         let reference = Reference::Tag(tag.clone());
         let (_, kept) = self.kept(repository, &reference).await?;
+        // Other tags move as it is, and nothing is pinned by them.
+        if let Some(component) = &kept.component
+            && tag.is_version()
+            && let Some(why) = self.inspector.in_use(repository, component).await?
+        {
+            return Err(RegistryError::InUse(why));
+        }
         let key = records::tag_key(repository, tag.as_str());
         self.records
             .transact(Transaction::new().delete(key))

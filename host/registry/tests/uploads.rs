@@ -359,6 +359,37 @@ async fn limits_are_kept_and_say_so() {
     assert_eq!(answer.status, 202);
 }
 
+#[tokio::test]
+async fn a_namespace_holds_no_more_than_its_share_and_others_have_theirs() {
+    let host = Host::with(Limits {
+        namespace: 1500,
+        ..Limits::default()
+    });
+    let put = async |repository: &str, byte: u8| {
+        let bytes = vec![byte; 1000];
+        let path = format!("/v2/{repository}/blobs/uploads/?digest={}", sha256(&bytes));
+        host.call("POST", &path, &[], bytes).await
+    };
+    assert_eq!(put("a/one", 1).await.status, 201);
+    // The same again needs no room; another repository of the namespace has none left.
+    assert_eq!(put("a/one", 1).await.status, 201);
+    let stored = objects(&host).await;
+    for repository in ["a/one", "a/two"] {
+        let answer = put(repository, 2).await;
+        assert_eq!(answer.outcome(), (403, "DENIED".into()));
+    }
+    assert_eq!(objects(&host).await, stored, "what was refused was stored");
+    assert_eq!(put("ab/one", 2).await.status, 201);
+    // A mount is no way around it.
+    let digest = sha256(&vec![2; 1000]);
+    let path = format!("/v2/a/two/blobs/uploads/?mount={digest}&from=ab/one");
+    assert_eq!(host.call("POST", &path, &[], "").await.status, 403);
+    // What was deleted makes room.
+    let path = format!("/v2/a/one/blobs/{}", sha256(&vec![1; 1000]));
+    assert_eq!(host.call("DELETE", &path, &[], "").await.status, 202);
+    assert_eq!(put("a/two", 2).await.status, 201);
+}
+
 async fn objects(host: &Host) -> usize {
     let found: Vec<_> = host.objects.list(None).try_collect().await.unwrap();
     found.len()

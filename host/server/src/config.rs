@@ -142,7 +142,9 @@ pub struct Limits {
     pub launches: usize,
     /// Launches of one tenant that may be accepted and not final; more are refused with 429.
     pub launches_per_tenant: usize,
-    /// Generator runs at once.
+    /// Bytes that all repositories of one namespace may hold in the registry.
+    pub namespace: ByteSize,
+    /// Generator runs at once; more wait. Memory of the sandbox is set aside for so many.
     pub generators: usize,
     /// Seconds for which a reader may take nothing before its connection is closed.
     pub stalled_reader: u32,
@@ -299,7 +301,8 @@ impl Default for Limits {
             disk_cache: ByteSize(8 << 30),
             launches: 64,
             launches_per_tenant: 256,
-            generators: 2,
+            namespace: ByteSize(16 << 30),
+            generators: 64,
             stalled_reader: 600,
             body: ByteSize(4 << 20),
             launch_deadline: 3600,

@@ -74,6 +74,16 @@ impl Requirement {
         &self.keys
     }
 
+    /// Whether one of the keys made this, over `manifest`. What did not need not be kept until all is judged.
+    pub fn counts(&self, manifest: &Digest, signed: &Signed) -> bool {
+        let about = Payload::parse(&signed.payload);
+        about.is_ok_and(|payload| payload.manifest == *manifest)
+            && self
+                .keys
+                .iter()
+                .any(|trusted| trusted.key.verifies(&signed.payload, &signed.signature))
+    }
+
     /// Judges what was found beside `manifest`. Signatures of other keys, over other manifests, or damaged ones count for nothing and hurt nothing.
     pub fn judge(&self, manifest: &Digest, found: &[Signed]) -> Verdict {
         let about: Vec<&Signed> = found

@@ -1,6 +1,6 @@
 //! Pushed plugins through the host: namespaces, versions that stay, what is refused, yanks, usage, upgrades, grants.
 
-mod push;
+pub mod push;
 
 use std::fs;
 use std::io::Read as _;
@@ -36,7 +36,7 @@ fn put(host: &Host, token: &str, name: &str, generator: &str, with: &Value) -> R
     as_bearer(host, token, &format!("PUT {path}"), &body)
 }
 
-fn as_bearer(host: &Host, token: &str, head: &str, body: &str) -> Result<Answer> {
+pub fn as_bearer(host: &Host, token: &str, head: &str, body: &str) -> Result<Answer> {
     let mut found = open(host, token, head, &[], body)?;
     let mut text = String::new();
     found.reader.read_to_string(&mut text)?;
@@ -196,6 +196,15 @@ fn what_lies_about_itself_or_breaks_its_own_rules_is_refused_with_every_fault() 
         refused(&answer, word);
         assert!(answer.status < 500, "{answer:?}");
     }
+    // Of several tags in one push all are taken or none.
+    let manifest = manifest(&honest);
+    let both = format!(
+        "/v2/acme/timers/manifests/{}?tag=0.1.0&tag=stable&tag=0.3.0",
+        digest(manifest.as_bytes())
+    );
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let answer = send(&host, &acme, "PUT", &both, kind, manifest.as_bytes())?;
+    refused(&answer, "other-version");
     let list = as_bearer(&host, &acme, "GET /v1/plugins", "")?;
     assert!(!list.body.contains("acme/"), "{list:?}");
     let left: Vec<_> = fs::read_dir(place.state.join("plugins"))?.collect();
@@ -237,6 +246,8 @@ fn a_yanked_release_runs_on_where_it_is_pinned_and_an_upgrade_shows_what_it_chan
     let manifest = digest(manifest(&old).as_bytes());
     let gone = format!("/v2/acme/timers/manifests/{manifest}");
     refused(&send(&host, &admin, "DELETE", &gone, "", b"")?, "fleet@1");
+    let version = "/v2/acme/timers/manifests/0.2.0";
+    refused(&send(&host, &admin, "DELETE", version, "", b"")?, "fleet@1");
 
     let mut yank = host.command()?;
     said(yank.args([

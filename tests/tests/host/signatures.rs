@@ -10,6 +10,7 @@ use bootsplice_tests::{Host, places};
 use serde_json::Value;
 
 use crate::place::{Place, bootsplice};
+use crate::plugins::push::send;
 
 const COMPONENT: &str = "acme/timers:0.1.0";
 const PROFILE: &str = r#"
@@ -92,6 +93,25 @@ fn wkg_pushes_pulls_and_gets_components_without_knowing_us() -> Result<()> {
     // What a client of ours would have pushed is the same component: profiles can use it.
     let list: Value = told(host.command()?.args(["--output", "json", "plugin", "list"]))?;
     assert!(list.to_string().contains("timers"), "{list}");
+    Ok(())
+}
+
+/// A hundred signatures that nobody made, in front of the good one.
+fn crowd(host: &Host, signed: &Value) -> Result<()> {
+    let digest = signed["manifest"].as_str().context("a digest")?;
+    let path = format!("/v2/acme/timers/manifests/{}.sig", digest.replace(':', "-"));
+    let mut sheet: Value = serde_json::from_str(&host.request("GET", &path, "")?.body)?;
+    let good = sheet["layers"][0].clone();
+    let layers = sheet["layers"].as_array_mut().context("layers")?;
+    for number in 0..100 {
+        let mut other = good.clone();
+        other["annotations"]["dev.cosignproject.cosign/signature"] = format!("{number:04}").into();
+        layers.insert(0, other);
+    }
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let body = sheet.to_string();
+    let answer = send(host, &host.token()?, "PUT", &path, kind, body.as_bytes())?;
+    assert_eq!(answer.status, 201, "{answer:?}");
     Ok(())
 }
 
@@ -206,5 +226,9 @@ fn an_unsigned_component_is_used_by_no_new_profile_until_both_keys_have_signed_a
         "signature",
         "payload",
     ]);
-    quiet(agree.current_dir(directory))
+    quiet(agree.current_dir(directory))?;
+
+    crowd(&host, &signed)?;
+    assert_eq!(state()?, "active", "a crowd hides no good signature");
+    Ok(())
 }

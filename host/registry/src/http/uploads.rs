@@ -130,6 +130,7 @@ impl Call {
         let size = spool.length();
         let stored = async {
             let bytes = spool.verified(&digest).await?;
+            inner.room(&repository, &digest, size).await?;
             let held = inner.objects.hold(&digest).await;
             inner.objects.put(&held, &digest, size, bytes).await?;
             inner.hold_blob(&repository, &digest, size).await
@@ -166,6 +167,7 @@ impl Call {
             let _held = self.inner.objects.hold(digest).await;
             match self.inner.link(&source, digest).await {
                 Ok(link) => {
+                    self.inner.room(repository, digest, link.size).await?;
                     self.inner.hold_blob(repository, digest, link.size).await?;
                     return Ok(true);
                 }

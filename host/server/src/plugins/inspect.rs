@@ -22,8 +22,8 @@ use crate::profile::{PluginName, is_tag};
 pub struct Upload<'a> {
     pub namespace: &'a Namespace,
     pub name: &'a str,
-    /// A version, or a tag that may move. None: pushed by digest.
-    pub tag: Option<&'a str>,
+    /// Versions, and tags that may move: all are taken, or none. None at all: pushed by digest.
+    pub tags: Vec<&'a str>,
     pub component: Bytes,
     pub by: Pusher,
 }
@@ -85,18 +85,19 @@ impl Installed {
             id: upload.name.to_owned(),
         };
         let digest = Digest::of(&upload.component);
-        let version = upload.tag.filter(|tag| Version::parse(tag).is_ok());
         // Said before anything is compiled.
-        if let Some(version) = version {
-            self.is_free(&plugin, version, digest).await?;
-        } else if let Some(tag) = upload.tag.filter(|tag| !is_tag(tag)) {
-            let why = format!(
-                "`{tag}` is neither a version, such as 1.2.0, nor a tag that begins with a letter"
-            );
-            return Err(refused("/version", "invalid-tag", why));
+        for tag in &upload.tags {
+            if Version::parse(tag).is_ok() {
+                self.is_free(&plugin, tag, digest).await?;
+            } else if !is_tag(tag) {
+                let why = format!(
+                    "`{tag}` is neither a version, such as 1.2.0, nor a tag that begins with a letter"
+                );
+                return Err(refused("/version", "invalid-tag", why));
+            }
         }
         let before = self.shelf.read().holds(&digest);
-        let release = match self.judge(&plugin, version, &upload, digest).await {
+        let release = match self.judge(&plugin, &upload, digest).await {
             Ok(judged) => self.record(&plugin, &upload, &judged).await,
             Err(error) => Err(error),
         };
@@ -112,7 +113,6 @@ impl Installed {
     async fn judge(
         &self,
         name: &PluginName,
-        version: Option<&str>,
         upload: &Upload<'_>,
         digest: Digest,
     ) -> Result<Plugin, InspectError> {
@@ -131,9 +131,8 @@ impl Installed {
             let right = upload.namespace;
             faults.push(fault.hint(format!("push it to `{right}/{}`", descriptor.id)));
         }
-        if let Some(version) = version
-            && descriptor.version != version
-        {
+        let versions = upload.tags.iter().filter(|tag| Version::parse(tag).is_ok());
+        for version in versions.filter(|version| **version != descriptor.version) {
             let detail = format!(
                 "the plugin says that it is version {}, and was pushed as {version}",
                 descriptor.version
@@ -156,11 +155,14 @@ impl Installed {
         plugin: &Plugin,
     ) -> Result<Release, InspectError> {
         let (descriptor, digest) = (plugin.descriptor(), *plugin.digest());
-        let tag = upload.tag.filter(|tag| is_tag(tag)).map(|tag| Tag {
-            plugin: name.clone(),
-            tag: tag.to_owned(),
-            digest,
-        });
+        let moving = upload.tags.iter().filter(|tag| is_tag(tag));
+        let tags: Vec<_> = moving
+            .map(|tag| Tag {
+                plugin: name.clone(),
+                tag: (*tag).to_owned(),
+                digest,
+            })
+            .collect();
         self.is_free(name, &descriptor.version, digest).await?;
         // An administrator may push where nobody was before: it is the administrator's tenant's from now on.
         if self.namespaces.get(upload.namespace).await?.is_none() {
@@ -179,7 +181,7 @@ impl Installed {
         let mut put = Transaction::new()
             .put(version, Fixed { digest }.encode())
             .put(release.key(), release.encode());
-        if let Some(tag) = &tag {
+        for tag in &tags {
             put = put.put(tag.key(), tag.encode());
         }
         self.store.transact(put).await?;
@@ -187,7 +189,7 @@ impl Installed {
         let mut shelf = self.shelf.write();
         shelf.put(release.clone());
         shelf.keep(plugin.clone());
-        if let Some(tag) = tag {
+        for tag in tags {
             shelf.tag(tag);
         }
         Ok(release)

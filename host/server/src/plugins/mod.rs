@@ -73,6 +73,7 @@ impl Installed {
         let last_seen = Arc::new(StoredLastSeen::new(parts.store.clone()));
         let mut config = EngineConfig::new(parts.state.root(), compiler, last_seen);
         config.fetch = fetch::policy(&parts.config)?;
+        config.places = u32::try_from(parts.config.limits.generators).unwrap_or(u32::MAX);
         let engine = Engine::open(config)?;
         let (store, clock) = (parts.store.clone(), parts.clock.clone());
         let shelf = Shelf::read(&*store).await?;

@@ -12,15 +12,19 @@ use anyhow::Context as _;
 use bootsplice_content::Digest;
 use bootsplice_registry::{ContentDigest, Reference, Registry, RegistryError, Repository};
 use bootsplice_signature::{
-    ANNOTATION, MAX_PAYLOAD, MAX_SIGNATURES, PAYLOAD_TYPE, PublicKey, Requirement, Signed,
-    TrustedKey, Verdict, tag_of,
+    ANNOTATION, MAX_PAYLOAD, PAYLOAD_TYPE, PublicKey, Requirement, Signed, TrustedKey, Verdict,
+    tag_of,
 };
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::release::Release;
 use crate::auth::Namespace;
 use crate::config;
 use crate::profile::GeneratorsError;
+
+/// Signatures of one manifest that are verified before the rest is given up.
+const MAX_LOOKS: usize = 4096;
 
 /// What each namespace asks for. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +125,7 @@ impl Signatures {
             let Ok(digest) = manifest.to_string().parse::<Digest>() else {
                 continue;
             };
-            let found = signatures(registry, &repository, &manifest, &digest).await?;
+            let found = signatures(requirement, registry, &repository, &manifest, &digest).await?;
             let verdict = requirement.judge(&digest, &found);
             if verdict.signed.len() > best.signed.len() {
                 best = verdict;
@@ -131,8 +135,12 @@ impl Signatures {
     }
 }
 
-/// Everything that claims to be a signature of a manifest, at most [`MAX_SIGNATURES`].
+/// The good signatures of a manifest, as many as are needed.
+///
+/// Anyone who may push to the namespace can put others beside them. So the sheet under cosign's tag comes first,
+/// and what no trusted key made is forgotten as it is read: others' signatures cost time, at most [`MAX_LOOKS`], and never hide a good one under the tag.
 async fn signatures(
+    requirement: &Requirement,
     registry: &Registry,
     repository: &Repository,
     manifest: &ContentDigest,
@@ -144,7 +152,8 @@ async fn signatures(
     }
     let referrers = registry.referrers(repository, manifest).await?;
     sheets.extend(referrers.into_iter().map(Reference::Digest));
-    let mut found = Vec::new();
+    let mut found: Vec<Signed> = Vec::new();
+    let mut looks = 0;
     for reference in sheets {
         let sheet = match registry.manifest(repository, &reference).await {
             Ok(sheet) => sheet,
@@ -155,19 +164,36 @@ async fn signatures(
         let Ok(sheet) = serde_json::from_slice::<Sheet>(&sheet.bytes) else {
             continue;
         };
+        let mut payloads: BTreeMap<ContentDigest, Option<Bytes>> = BTreeMap::new();
         for layer in sheet.layers {
             let annotation = layer.annotations.get(ANNOTATION);
             let Some(annotation) = annotation.filter(|_| layer.media_type == PAYLOAD_TYPE) else {
                 continue;
             };
-            if found.len() >= MAX_SIGNATURES {
+            looks += 1;
+            if looks > MAX_LOOKS {
                 return Ok(found);
             }
-            let payload = registry
-                .blob(repository, &layer.digest, MAX_PAYLOAD as u64)
-                .await;
-            if let Ok(payload) = payload {
-                found.extend(Signed::from_layer(payload.to_vec(), annotation));
+            // Signatures of one manifest mostly share their payload.
+            let payload = match payloads.get(&layer.digest) {
+                Some(known) => known.clone(),
+                None => {
+                    let read = registry.blob(repository, &layer.digest, MAX_PAYLOAD as u64);
+                    let read = read.await.ok();
+                    payloads.insert(layer.digest, read.clone());
+                    read
+                }
+            };
+            let signed =
+                payload.and_then(|payload| Signed::from_layer(payload.to_vec(), annotation));
+            let Some(signed) = signed.filter(|signed| requirement.counts(digest, signed)) else {
+                continue;
+            };
+            if !found.contains(&signed) {
+                found.push(signed);
+            }
+            if requirement.judge(digest, &found).holds() {
+                return Ok(found);
             }
         }
     }

@@ -47,21 +47,14 @@ impl Inspector for Shelf {
             tenant,
             token: upload.caller.token().to_owned(),
         };
-        let mut tags: Vec<Option<&str>> =
-            upload.tags.iter().map(|tag| Some(tag.as_str())).collect();
-        if tags.is_empty() {
-            tags.push(None);
-        }
-        for tag in tags {
-            let upload = inspect::Upload {
-                namespace,
-                name,
-                tag,
-                component: upload.bytes.clone(),
-                by: by.clone(),
-            };
-            self.installed.inspect(upload).await?;
-        }
+        let upload = inspect::Upload {
+            namespace,
+            name,
+            tags: upload.tags.iter().map(Tag::as_str).collect(),
+            component: upload.bytes,
+            by,
+        };
+        self.installed.inspect(upload).await?;
         Ok(())
     }
 

@@ -48,7 +48,10 @@ pub async fn open(app: &AppState, installed: &Installed) -> anyhow::Result<Regis
             clock: app.clock.clone(),
             entropy: app.entropy.clone(),
         }),
-        limits: Limits::default(),
+        limits: Limits {
+            namespace: app.config.limits.namespace.0,
+            ..Limits::default()
+        },
     })?;
     Ok(registry)
 }
