@@ -15,16 +15,22 @@ use std::time::{Duration, UNIX_EPOCH};
 use bootsplice_content::Digest;
 use bootsplice_engine::content::{StepContent, Values};
 use bootsplice_engine::contract::{Instance, StepLock};
+use bootsplice_engine::fetch::Bucket;
+use bootsplice_engine::grant::UrlPrefix;
 use bootsplice_engine::layer::{
     InstanceBody, InstancePart, TemplatePart, write_instance, write_shared,
 };
 use bootsplice_engine::trust::MemoryLastSeen;
 use bootsplice_engine::{Engine, EngineConfig, Job, Plugin, Secret};
 use bytes::Bytes;
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use support::{compiler, target};
 
+/// Where components find the files of `served/`: a bucket, whose name is the same on every machine.
+const SERVED: &str = "s3://corpus/";
 /// The time of every `resolve`.
 const EPOCH: u64 = 1_700_000_000;
 
@@ -50,6 +56,20 @@ struct Expected {
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/since-v0.1.0")
+}
+
+async fn served() -> Arc<InMemory> {
+    let store = InMemory::new();
+    for entry in std::fs::read_dir(corpus().join("served")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let bytes = std::fs::read(entry.path()).unwrap();
+        store
+            .put(&name.as_str().into(), bytes.into())
+            .await
+            .unwrap();
+    }
+    Arc::new(store)
 }
 
 fn tar_of(layer: &[u8]) -> Digest {
@@ -81,7 +101,8 @@ async fn run(
         .await
         .unwrap();
     assert!(found.is_empty(), "{found:?}");
-    let job = Job::new("corpus", "acme", target(), config.clone());
+    let mut job = Job::new("corpus", "acme", target(), config.clone());
+    job.grants.fetch = vec![UrlPrefix::parse(SERVED).unwrap()];
     let lock = engine.resolve(plugin, &job, None).await.unwrap();
     let content = made(engine, plugin, &job, frozen.unwrap_or(&lock)).await;
     let template = TemplatePart::of(&content);
@@ -116,6 +137,10 @@ async fn every_component_ever_compiled_for_the_contract_gives_the_same_locks_and
         Arc::new(MemoryLastSeen::default()),
     );
     config.clock = Arc::new(|| UNIX_EPOCH + Duration::from_secs(EPOCH));
+    config.fetch.buckets = vec![Bucket {
+        prefix: UrlPrefix::parse(SERVED).unwrap(),
+        store: served().await,
+    }];
     let engine = Engine::open(config).unwrap();
     let mut plugins: BTreeMap<String, Plugin> = BTreeMap::new();
     let mut paths: Vec<_> = std::fs::read_dir(corpus().join("cases"))
@@ -123,7 +148,7 @@ async fn every_component_ever_compiled_for_the_contract_gives_the_same_locks_and
         .map(|entry| entry.unwrap().path())
         .collect();
     paths.sort();
-    assert!(paths.len() >= 8, "cases are never removed");
+    assert!(paths.len() >= 10, "cases are never removed");
     for path in paths {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let mut case: Case = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -147,4 +172,27 @@ async fn every_component_ever_compiled_for_the_contract_gives_the_same_locks_and
             None => panic!("{name} expects nothing yet: see the corpus' README"),
         }
     }
+}
+
+#[test]
+fn every_file_of_the_corpus_is_what_it_was() {
+    let listed = std::fs::read_to_string(corpus().join("SHA256SUMS")).unwrap();
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    for line in listed.lines() {
+        let (digest, name) = line.split_once("  ").unwrap();
+        known.insert(name.to_owned(), digest.to_owned());
+    }
+    let mut found = BTreeMap::new();
+    for place in ["cases", "components", "served"] {
+        for entry in std::fs::read_dir(corpus().join(place)).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{place}/{}", entry.file_name().to_string_lossy());
+            let digest = Digest::of(&std::fs::read(entry.path()).unwrap());
+            found.insert(name, digest.hex());
+        }
+    }
+    assert_eq!(
+        found, known,
+        "what is there is never changed; what is new is added to SHA256SUMS"
+    );
 }
