@@ -204,6 +204,11 @@ fn a_wave_of_every_attack_stays_within_its_memory_and_leaves_the_innocent_and_no
         "RssAnon {rest} after, {idle} before"
     );
 
+    // Code comes from files that the MAC was checked of: no memory is for writing and for running.
+    let maps = fs::read_to_string(format!("/proc/{}/maps", host.id()))?;
+    let both: Vec<_> = maps.lines().filter(|line| line.contains(" rwx")).collect();
+    ensure!(maps.contains(" r-x") && both.is_empty(), "{both:#?}");
+
     // Nobody who was made for the wave is left: no compiler, no launch, no half volume.
     ensure!(descendants(host.id())? == children, "children were left");
     for token in [host.token()?, attacker] {

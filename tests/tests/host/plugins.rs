@@ -438,6 +438,8 @@ fn a_pushed_plugin_reaches_what_an_operator_granted_its_bytes_and_nothing_else()
     ]))?;
     let planned = host.request("POST", "/v1/plans", &plan)?;
     assert_eq!(planned.status, 200, "{planned:?}");
+    // What it would run in the guest is shown, word for word, before anything runs.
+    assert!(planned.body.contains("/bin/sh"), "{planned:?}");
     Ok(())
 }
 
