@@ -17,6 +17,9 @@ use crate::inspection::{Inspection, MAX_COMPONENT, exit};
 /// Last words of the compiler that are kept.
 const MAX_WORDS: u64 = 16 * 1024;
 
+/// Functions that it compiles at a time, on a machine with as many processors.
+const THREADS: &str = "4";
+
 /// The compiler's binary and the limits that it is run under.
 #[derive(Debug)]
 pub struct Compiler {
@@ -64,6 +67,7 @@ impl Compiler {
             .arg(&inspection)
             .args(self.metered.then_some("--meter"))
             .env_clear()
+            .env("RAYON_NUM_THREADS", THREADS)
             .current_dir(scratch.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

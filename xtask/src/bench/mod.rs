@@ -4,6 +4,7 @@ mod archive;
 mod crowd;
 mod memory;
 mod nginx;
+mod plugins;
 mod processor;
 mod resolve;
 mod stand;
@@ -23,6 +24,8 @@ pub enum Bench {
     Memory(memory::Arguments),
     /// From a request for packages to a lock, in the sandbox, beside apt and libsolv
     Resolve(resolve::Arguments),
+    /// Calls of generators, many jobs at once, a start with many plugins installed, an upload of a large one
+    Plugins(plugins::Arguments),
 }
 
 /// How a result is printed.
@@ -51,6 +54,7 @@ pub fn run(bench: Bench, phases: &mut Phases) -> Result<()> {
         Bench::Stream(stream::Arguments { common, .. })
         | Bench::Memory(memory::Arguments { common, .. }) => common.no_build,
         Bench::Resolve(arguments) => arguments.no_build,
+        Bench::Plugins(arguments) => arguments.no_build,
     };
     if !no_build {
         build::release(phases)?;
@@ -59,6 +63,7 @@ pub fn run(bench: Bench, phases: &mut Phases) -> Result<()> {
         Bench::Stream(arguments) => stream::run(arguments, phases),
         Bench::Memory(arguments) => memory::run(arguments, phases),
         Bench::Resolve(arguments) => resolve::run(arguments, phases),
+        Bench::Plugins(arguments) => plugins::run(&arguments, phases),
     }
 }
 

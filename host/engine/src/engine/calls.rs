@@ -23,8 +23,13 @@ use crate::v0_1::{self, Guest};
 // === impl Engine ===
 
 impl Engine {
+    /// Asks an installed plugin once more what it is. [`Plugin::descriptor`] is what it said when it was installed.
+    pub async fn describe(&self, plugin: &Plugin) -> Result<Descriptor, GeneratorError> {
+        self.ask(plugin.digest(), plugin.ready()).await
+    }
+
     /// Asks a component what it is.
-    pub(super) async fn describe(
+    pub(super) async fn ask(
         &self,
         digest: &Digest,
         ready: &v0_1::PluginPre<Run>,

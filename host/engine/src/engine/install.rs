@@ -41,7 +41,7 @@ impl Engine {
         };
         let ready = self.prepare(&loaded)?;
         let descriptor = self
-            .describe(&digest, &ready)
+            .ask(&digest, &ready)
             .await
             .map_err(|error| EngineError::Describe(Box::new(error)))?;
         let installed = Installed {
