@@ -34,8 +34,8 @@ pub const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 pub const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 /// Largest payload that is looked at, in bytes.
 pub const MAX_PAYLOAD: usize = 64 << 10;
-/// Signatures of one manifest that are looked at.
-pub const MAX_SIGNATURES: usize = 64;
+/// Signatures of one manifest that are looked at: more than a sheet of signatures is ever meant to hold, so that a crowd hides no good one.
+pub const MAX_SIGNATURES: usize = 4096;
 
 /// A payload and its signature, as they came from a registry. Nothing is known of them yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

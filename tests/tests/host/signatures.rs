@@ -230,5 +230,6 @@ fn an_unsigned_component_is_used_by_no_new_profile_until_both_keys_have_signed_a
 
     crowd(&host, &signed)?;
     assert_eq!(state()?, "active", "a crowd hides no good signature");
+    quiet(&mut verify)?;
     Ok(())
 }

@@ -82,6 +82,8 @@ pub async fn found(remote: &Remote) -> Result<(Digest, Vec<Signed>), RemoteError
         return Ok((manifest, Vec::new()));
     };
     let mut found = Vec::new();
+    // Signatures of one manifest mostly share their payload.
+    let mut payloads: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     for layer in sheet.layers.iter().take(MAX_SIGNATURES) {
         let annotation = layer
             .annotations
@@ -89,7 +91,14 @@ pub async fn found(remote: &Remote) -> Result<(Digest, Vec<Signed>), RemoteError
             .and_then(|annotations| annotations.get(ANNOTATION));
         let small = usize::try_from(layer.size).is_ok_and(|size| size <= MAX_PAYLOAD);
         if let Some(annotation) = annotation.filter(|_| small && layer.media_type == PAYLOAD_TYPE) {
-            let payload = remote.small_blob(&layer.digest, layer.size).await?;
+            let payload = match payloads.get(&*layer.digest) {
+                Some(known) => known.clone(),
+                None => {
+                    let read = remote.small_blob(&layer.digest, layer.size).await?;
+                    payloads.insert(&layer.digest, read.clone());
+                    read
+                }
+            };
             found.extend(Signed::from_layer(payload, annotation));
         }
     }

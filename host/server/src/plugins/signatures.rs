@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use bootsplice_content::Digest;
 use bootsplice_registry::{ContentDigest, Reference, Registry, RegistryError, Repository};
 use bootsplice_signature::{
-    ANNOTATION, MAX_PAYLOAD, PAYLOAD_TYPE, PublicKey, Requirement, Signed, TrustedKey, Verdict,
-    tag_of,
+    ANNOTATION, MAX_PAYLOAD, MAX_SIGNATURES, PAYLOAD_TYPE, PublicKey, Requirement, Signed,
+    TrustedKey, Verdict, tag_of,
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -22,9 +22,6 @@ use super::release::Release;
 use crate::auth::Namespace;
 use crate::config;
 use crate::profile::GeneratorsError;
-
-/// Signatures of one manifest that are verified before the rest is given up.
-const MAX_LOOKS: usize = 4096;
 
 /// What each namespace asks for. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +135,7 @@ impl Signatures {
 /// The good signatures of a manifest, as many as are needed.
 ///
 /// Anyone who may push to the namespace can put others beside them. So the sheet under cosign's tag comes first,
-/// and what no trusted key made is forgotten as it is read: others' signatures cost time, at most [`MAX_LOOKS`], and never hide a good one under the tag.
+/// and what no trusted key made is forgotten as it is read: others' signatures cost time, at most [`MAX_SIGNATURES`], and never hide a good one under the tag.
 async fn signatures(
     requirement: &Requirement,
     registry: &Registry,
@@ -171,7 +168,7 @@ async fn signatures(
                 continue;
             };
             looks += 1;
-            if looks > MAX_LOOKS {
+            if looks > MAX_SIGNATURES {
                 return Ok(found);
             }
             // Signatures of one manifest mostly share their payload.
